@@ -1,0 +1,2 @@
+//! The `treeseal` command.
+fn main() {}

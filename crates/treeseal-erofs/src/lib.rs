@@ -1,0 +1,1 @@
+//! composefs EROFS images: layout, writer and budgeted reader.

@@ -1,0 +1,1 @@
+//! Objects, sidecars, images and seals in a directory.

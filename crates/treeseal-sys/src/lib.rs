@@ -1,0 +1,1 @@
+//! The operating system: directories by descriptor, attributes, durable writes.

@@ -1,0 +1,1 @@
+//! Builders, corruptors and vectors for the tests.

@@ -1,0 +1,1 @@
+//! The checked model of a file tree, and the composefs dump text.

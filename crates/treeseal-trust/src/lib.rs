@@ -1,0 +1,1 @@
+//! Statements, envelopes, keys and the trust root.

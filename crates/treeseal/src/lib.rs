@@ -1,0 +1,1 @@
+//! Operations on sealed trees: seal, verify, read, extract, compare.
