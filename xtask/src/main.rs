@@ -1,2 +1,63 @@
-//! Development tasks of the workspace.
-fn main() {}
+//! Development tasks of the workspace: `cargo xtask TASK`.
+//!
+//! One module per task. A task is a function from the workspace and its arguments to a result; what
+//! it runs is printed first, so that a failing step can be repeated by hand.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to the terminal")]
+
+mod bench;
+mod check;
+mod docs;
+mod layering;
+mod process;
+mod setup;
+mod test;
+mod workspace;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+use workspace::Workspace;
+
+const USAGE: &str = "\
+Usage: cargo xtask TASK
+
+  setup                   install what the tests compare with: packages, Python modules, peers
+  test [FILTER]           all tests, the Python checks first; FILTER as cargo test takes it
+  check [--advisories]    formatting, clippy, rustdoc, dependencies, layering
+  layering [--write]      crates use each other as the table allows; --write renews the document
+  docs [--check]          write docs/cli-reference.md; --check only tells whether it is current
+  bench [NAME...]         compare with the peers: digest, import, dump, info; --help for options
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<()> {
+    let Some((task, rest)) = args.split_first() else { bail!("no task given\n\n{USAGE}") };
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let workspace = Workspace::load()?;
+    match (task.as_str(), rest.as_slice()) {
+        ("setup", []) => setup::run(&workspace).map(drop),
+        ("test", []) => test::run(&workspace, None),
+        ("test", [filter]) => test::run(&workspace, Some(filter)),
+        ("check", []) => check::run(&workspace, check::Advisories::Skip),
+        ("check", ["--advisories"]) => check::run(&workspace, check::Advisories::Check),
+        ("layering", []) => layering::run(&workspace, layering::Document::Compare),
+        ("layering", ["--write"]) => layering::run(&workspace, layering::Document::Write),
+        ("docs", []) => docs::run(&workspace, docs::Mode::Write),
+        ("docs", ["--check"]) => docs::run(&workspace, docs::Mode::Check),
+        ("bench", options) => bench::run(&workspace, options),
+        ("help" | "-h" | "--help", _) => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("not understood: {}\n\n{USAGE}", args.join(" ")),
+    }
+}

@@ -1,1 +1,10 @@
 //! The operating system: directories by descriptor, attributes, durable writes.
+//!
+//! Everything here goes by file descriptor and never twice by name. One of the two islands where
+//! `unsafe` may stand; so far none is needed, because `rustix` wraps the system calls in use.
+
+mod durable;
+mod file;
+
+pub use durable::*;
+pub use file::*;

@@ -1,1 +1,58 @@
-//! Statements, envelopes, keys and the trust root.
+//! Who vouches for a tree: statements, envelopes, keys, the trust root, and the rules by which a
+//! seal is accepted.
+//!
+//! Data flows one way: the bytes of an envelope, a [`TrustRoot`] and a [`SealRequest`] go into
+//! [`verify_seal`]; a [`Verified<Statement>`] comes out, or a reason. Nothing else makes that type.
+//! [`RollbackState`] is what the caller keeps from one acceptance to the next.
+//!
+//! The other way, [`sign_statement`] makes an envelope of a [`Statement`] and [`SigningKey`]s; with
+//! [`Envelope::pae_bytes`] and [`Envelope::attach`] the keys can be on another machine.
+//!
+//! Pure: no I/O, no clock, no environment, no randomness. The formats are specified in
+//! `spec/seal.md` and `spec/root.md`, with scenarios in `vectors/seal` and `vectors/root`.
+
+mod digest;
+mod envelope;
+mod extension;
+mod hex;
+mod key;
+mod keyfile;
+mod pem;
+mod policy;
+mod role;
+mod rollback;
+mod root;
+mod schema;
+mod signing;
+mod statement;
+mod stream;
+mod threshold;
+mod time;
+mod verified;
+
+pub mod canonical;
+pub mod json;
+
+pub use digest::Sha256Digest;
+pub use envelope::{
+    Envelope, EnvelopeError, EnvelopeSignature, MAX_ENVELOPE_SIZE, PAYLOAD_TYPE,
+    SignStatementError, sign_statement,
+};
+pub use extension::{AtBoot, Extension, RevokedDigest, StreamRule};
+pub use hex::HexError;
+pub use key::{EcdsaP256Key, Ed25519Key, KeyError, KeyId, PublicKey, SignatureError, TufKey};
+pub use keyfile::{KeyFileError, KeyFileRandom};
+pub use policy::{Clock, SealError, SealRequest, verify_seal};
+pub use role::{Role, RoleName, RoleNameError};
+pub use rollback::{Floor, MAX_STATE_SIZE, RollbackState, StateError};
+pub use root::{MAX_ROOT_SIZE, RootContent, RootError, RootFile, TrustRoot};
+pub use schema::SchemaError;
+pub use signing::SigningKey;
+pub use statement::{
+    ImageDigests, ImageFormat, ImageFormatError, MAX_PAYLOAD_SIZE, MAX_SOURCES, Objects,
+    PREDICATE_TYPE, STATEMENT_TYPE, Sequence, Source, Statement, StatementError,
+};
+pub use stream::{Stream, StreamError, StreamPattern};
+pub use threshold::{Signers, ThresholdError};
+pub use time::{Timestamp, TimestampError};
+pub use verified::{Expired, Expiring, Expiry, Verified};

@@ -43,6 +43,15 @@ impl FileDigest {
         Some(Self { algorithm, bytes: padded })
     }
 
+    /// A digest from its bytes, of which only the first `algorithm.digest_size()` count; the rest
+    /// is zero.
+    pub const fn from_padded(
+        algorithm: HashAlgorithm,
+        bytes: [u8; HashAlgorithm::MAX_DIGEST_SIZE],
+    ) -> Self {
+        Self { algorithm, bytes }
+    }
+
     /// A digest from 64 (SHA-256) or 128 (SHA-512) hex digits of either case.
     pub fn from_hex(text: &[u8]) -> Result<Self, DigestParseError> {
         let algorithm = match text.len() {

@@ -1,0 +1,1 @@
+//! Reads untrusted images within a budget.

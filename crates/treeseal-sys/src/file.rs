@@ -1,0 +1,21 @@
+//! Files and directories by descriptor: walking a tree that others may change, and restoring one.
+//!
+//! Every name given here is a single component, looked up in an open directory without following a
+//! symlink, so that nobody who may write to the tree can lead a caller out of it.
+
+mod directory;
+mod error;
+mod limit;
+mod name;
+mod read;
+mod restore;
+mod stat;
+mod xattr;
+
+pub use directory::{Directory, ListBuffer};
+pub use error::{FileError, Operation};
+pub use limit::raise_descriptor_limit;
+pub use read::read_file_limited;
+pub use restore::{Attributes, Owner, Special, restore_attributes};
+pub use stat::{FileId, Stat, Timestamp, stat_file};
+pub use xattr::{Xattr, XattrBuffer, file_xattrs};

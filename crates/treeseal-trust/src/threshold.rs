@@ -1,0 +1,219 @@
+//! Counts who signed. This is the only place where a signature turns into authority.
+
+use core::num::NonZeroU32;
+
+use crate::key::{KeyId, TufKey};
+use crate::role::RoleName;
+
+/// A signature as it was found, before anything is known about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Signature {
+    /// Whose it may be.
+    pub(crate) claim: Claim,
+    /// The bytes, in the form of the key's algorithm.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What a signature says about who made it. It narrows the keys to try and decides nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// TUF: the key with this id, and no other.
+    Key(KeyId),
+    /// DSSE: any key. The envelope's `keyid` is a hint in whatever form the signer's tool likes.
+    Anyone,
+}
+
+/// A role with its keys at hand.
+#[derive(Clone, Debug)]
+pub(crate) struct RoleKeys {
+    pub(crate) name: RoleName,
+    pub(crate) keys: Vec<TufKey>,
+    pub(crate) threshold: NonZeroU32,
+}
+
+/// The proof that a role's threshold was met: who signed which role's message.
+///
+/// Only [`require_threshold`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signers {
+    role: RoleName,
+    threshold: NonZeroU32,
+    keys: Vec<TufKey>,
+}
+
+/// Too few of a role's keys signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} of the role `{role}`'s {keys} keys signed this, {required} must: {}",
+    found.len(), missing_hint(found)
+)]
+pub struct ThresholdError {
+    /// The role.
+    pub role: RoleName,
+    /// How many keys the role has.
+    pub keys: usize,
+    /// How many of them must sign.
+    pub required: NonZeroU32,
+    /// The keys that did.
+    pub found: Vec<KeyId>,
+}
+
+impl Signers {
+    /// The role that the signers have.
+    pub const fn role(&self) -> &RoleName {
+        &self.role
+    }
+
+    /// How many signers the role needs.
+    pub const fn threshold(&self) -> NonZeroU32 {
+        self.threshold
+    }
+
+    /// The keys that signed: at least [`Signers::threshold`], all different.
+    pub fn keys(&self) -> &[TufKey] {
+        &self.keys
+    }
+
+    /// The ids of the keys that signed, as the trust root has them.
+    pub fn key_ids(&self) -> impl Iterator<Item = KeyId> {
+        self.keys.iter().map(TufKey::id)
+    }
+}
+
+/// Checks that enough of the role's keys signed `message`.
+///
+/// All signatures are tried, so that the answer names everybody who signed.
+pub(crate) fn require_threshold(
+    role: &RoleKeys,
+    message: &[u8],
+    signatures: &[Signature],
+) -> Result<Signers, ThresholdError> {
+    let signers = count_signers(role, message, signatures);
+    let enough = u32::try_from(signers.len()).is_ok_and(|count| count >= role.threshold.get());
+    if enough {
+        return Ok(Signers { role: role.name.clone(), threshold: role.threshold, keys: signers });
+    }
+    Err(ThresholdError {
+        role: role.name.clone(),
+        keys: role.keys.len(),
+        required: role.threshold,
+        found: signers.iter().map(TufKey::id).collect(),
+    })
+}
+
+/// The role's keys that signed `message`, each once.
+///
+/// The loop goes over keys, not over signatures: a key is counted once however many signatures it
+/// made, and a second entry for a key that was counted is not another key. The work is bounded by
+/// the limits of envelopes and roots: 64 signatures times 32 keys.
+fn count_signers(role: &RoleKeys, message: &[u8], signatures: &[Signature]) -> Vec<TufKey> {
+    let mut signers: Vec<TufKey> = Vec::new();
+    for key in &role.keys {
+        if signers.iter().any(|counted| counted.public() == key.public()) {
+            continue;
+        }
+        if signatures.iter().any(|signature| is_by(key, message, signature)) {
+            signers.push(*key);
+        }
+    }
+    signers
+}
+
+fn is_by(key: &TufKey, message: &[u8], signature: &Signature) -> bool {
+    let claimed = match signature.claim {
+        Claim::Key(id) => id == key.id(),
+        Claim::Anyone => true,
+    };
+    claimed && matches!(key.public().verify(message, &signature.bytes), Ok(()))
+}
+
+fn missing_hint(found: &[KeyId]) -> String {
+    if found.is_empty() {
+        return "it is signed by other keys or was changed after it was signed".to_owned();
+    }
+    let ids: Vec<String> = found.iter().map(ToString::to_string).collect();
+    format!("found signatures by {}", ids.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::PublicKey;
+    use crate::signing::SigningKey;
+
+    fn role(keys: Vec<TufKey>, threshold: u32) -> RoleKeys {
+        RoleKeys { name: RoleName::targets(), keys, threshold: NonZeroU32::new(threshold).unwrap() }
+    }
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_seed(&[seed; 32])
+    }
+
+    fn by(key: &SigningKey, claim: Claim) -> Signature {
+        Signature { claim, bytes: key.sign(b"message") }
+    }
+
+    fn keys(seeds: &[u8]) -> Vec<TufKey> {
+        seeds.iter().map(|seed| TufKey::new(*key(*seed).public_key())).collect()
+    }
+
+    #[test]
+    fn different_keys_reach_the_threshold() {
+        let signatures = [by(&key(1), Claim::Anyone), by(&key(3), Claim::Key(key(3).key_id()))];
+        let signers = require_threshold(&role(keys(&[1, 2, 3]), 2), b"message", &signatures);
+        assert_eq!(signers.unwrap().keys(), keys(&[1, 3]));
+    }
+
+    #[test]
+    fn one_key_counts_once_however_often_it_signed_or_is_listed() {
+        let signatures = vec![by(&key(1), Claim::Anyone); 3];
+        let twice = role(keys(&[1, 1, 2]), 2);
+        let error = require_threshold(&twice, b"message", &signatures).unwrap_err();
+        assert_eq!(error.found, [key(1).key_id()]);
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "1 of the role `targets`'s 3 keys signed this, 2 must: found signatures by {}",
+                key(1).key_id()
+            )
+        );
+    }
+
+    #[test]
+    fn one_key_under_two_ids_counts_once() {
+        use p256::ecdsa::signature::Signer as _;
+
+        let secret = p256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap();
+        let point = secret.verifying_key().to_sec1_point(false);
+        let public = PublicKey::ecdsa_p256(point.as_bytes().try_into().unwrap()).unwrap();
+        let usual = TufKey::new(public);
+        let bare = usual.without_line_feed();
+        assert_ne!(usual.id(), bare.id());
+        let signature: p256::ecdsa::Signature = secret.sign(b"message");
+        let bytes = signature.to_der().as_bytes().to_vec();
+        let signatures = [usual, bare]
+            .map(|key| Signature { claim: Claim::Key(key.id()), bytes: bytes.clone() });
+        let role = role(vec![usual, bare], 2);
+        assert!(require_threshold(&role, b"message", &signatures).is_err());
+    }
+
+    #[test]
+    fn a_signature_that_claims_another_key_is_not_counted() {
+        let signatures = [by(&key(1), Claim::Key(key(2).key_id()))];
+        assert!(require_threshold(&role(keys(&[1, 2]), 1), b"message", &signatures).is_err());
+    }
+
+    #[test]
+    fn nothing_and_foreign_signatures_reach_no_threshold() {
+        let role = role(keys(&[1]), 1);
+        assert!(require_threshold(&role, b"message", &[]).is_err());
+        let foreign = [by(&key(2), Claim::Anyone)];
+        assert_eq!(
+            require_threshold(&role, b"message", &foreign).unwrap_err().to_string(),
+            "0 of the role `targets`'s 1 keys signed this, 1 must: it is signed by other keys or \
+             was changed after it was signed"
+        );
+        let other_message = [by(&key(1), Claim::Anyone)];
+        assert!(require_threshold(&role, b"massage", &other_message).is_err());
+    }
+}

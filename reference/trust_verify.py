@@ -1,0 +1,592 @@
+"""Treeseal's rules on seals and trust roots, a second time: plain, slow, and independent of the Rust code.
+
+Written from spec/seal.md and spec/root.md. `verify_seal` and `follow_roots` return what is accepted or
+raise `Refused` with the class of refusal. Signatures are checked with the package `cryptography`; the
+points of Ed25519 are computed here, because that package does not say which keys are weak.
+"""
+
+import base64
+import functools
+import hashlib
+import json
+import re
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+MAX_ENVELOPE = 256 * 1024
+MAX_PAYLOAD = 64 * 1024
+MAX_ROOT = 256 * 1024
+MAX_STATE = 1024 * 1024
+MAX_DEPTH = 16
+MAX_INTEGER = 2**53 - 1
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "treeseal:tree/v1"
+STATE_TYPE = "treeseal:rollback-state/v1"
+FORMATS = ["composefs/0", "composefs/1"]
+TUF_ROLES = ["root", "snapshot", "targets", "timestamp"]
+
+
+class Refused(Exception):
+    """The input is refused; the message is the class of refusal."""
+
+
+def refuse_unless(condition, code):
+    if not condition:
+        raise Refused(code)
+
+
+# Strict JSON
+
+
+def read_json(data, limit):
+    refuse_unless(len(data) <= limit, "json_too_large")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refused("json_not_utf8") from None
+    check_depth(text)
+    decoder = json.JSONDecoder(
+        object_pairs_hook=pairs_to_object, parse_int=read_integer, parse_float=no_float, parse_constant=no_constant
+    )
+    start = len(text) - len(text.lstrip(" \t\r\n"))
+    try:
+        value, end = decoder.raw_decode(text, start)
+    except json.JSONDecodeError:
+        raise Refused("json_syntax") from None
+    refuse_unless(text[end:].strip(" \t\r\n") == "", "json_trailing_bytes")
+    check_surrogates(value)
+    return value
+
+
+def check_depth(text):
+    """Counts brackets outside strings, before anything recurses."""
+    depth = 0
+    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text, re.S):
+        if token.group() in "[{":
+            depth += 1
+            refuse_unless(depth <= MAX_DEPTH, "json_too_deep")
+        elif token.group() in "]}":
+            depth -= 1
+
+
+def pairs_to_object(pairs):
+    refuse_unless(len({key for key, _ in pairs}) == len(pairs), "json_duplicate_key")
+    return dict(pairs)
+
+
+def read_integer(text):
+    refuse_unless(text != "-0", "json_not_integer")
+    refuse_unless(len(text) <= 20 and -(2**63) <= int(text) < 2**64, "json_integer_range")
+    return int(text)
+
+
+def no_float(_):
+    raise Refused("json_not_integer")
+
+
+def no_constant(_):
+    raise Refused("json_syntax")
+
+
+def check_surrogates(value):
+    if isinstance(value, str):
+        refuse_unless(not any(0xD800 <= ord(char) < 0xE000 for char in value), "json_syntax")
+    elif isinstance(value, list):
+        for item in value:
+            check_surrogates(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_surrogates(key)
+            check_surrogates(item)
+
+
+def canonical(value):
+    """OLPC canonical JSON."""
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, list):
+        return "[" + ",".join(canonical(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{canonical(key)}:{canonical(value[key])}" for key in sorted(value)) + "}"
+    return json.dumps(value)
+
+
+# Fields
+
+
+class Fields:
+    """An object that is taken apart field by field."""
+
+    def __init__(self, value):
+        refuse_unless(isinstance(value, dict), "field_type")
+        self.left = dict(value)
+
+    def take(self, name, kind, required=True):
+        if name not in self.left:
+            refuse_unless(not required, "field_missing")
+            return None
+        value = self.left.pop(name)
+        refuse_unless(type(value) is kind, "field_type")
+        return value
+
+    def integer(self, name, low, high):
+        value = self.take(name, int)
+        refuse_unless(low <= value <= high, "field_range")
+        return value
+
+    def items(self, name, low, high, required=True):
+        value = self.take(name, list, required)
+        refuse_unless(value is None or low <= len(value) <= high, "field_length")
+        return value
+
+    def end(self):
+        refuse_unless(not self.left, "field_unknown")
+
+
+def strings(values):
+    for value in values or []:
+        refuse_unless(type(value) is str, "field_type")
+    return values or []
+
+
+def read_time(text):
+    match = re.fullmatch(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z", text)
+    refuse_unless(match, "time_malformed")
+    year, month, day, hour, minute, second = map(int, match.groups())
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    lengths = [31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+    good = year >= 1970 and 1 <= month <= 12 and 1 <= day <= lengths[month - 1]
+    refuse_unless(good and hour < 24 and minute < 60 and second < 60, "time_malformed")
+    return text  # texts of this form sort as the times do
+
+
+def read_stream(text):
+    parts = text.split("/")
+    good = len(text.encode()) <= 255 and len(parts) <= 16
+    good = good and all(re.fullmatch(r"(?!\.)[A-Za-z0-9._-]{1,64}", part) for part in parts)
+    refuse_unless(good, "stream_name")
+    return text
+
+
+def read_hex(text, lengths, code):
+    refuse_unless(len(text) in lengths and re.fullmatch(r"[0-9a-f]*", text), code)
+    return bytes.fromhex(text)
+
+
+# Keys and signatures
+
+P = 2**255 - 19
+D = -121665 * pow(121666, P - 2, P) % P
+ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+def edwards_add(a, b):
+    (x1, y1), (x2, y2) = a, b
+    product = D * x1 * x2 * y1 * y2 % P
+    x3 = (x1 * y2 + y1 * x2) * pow(1 + product, P - 2, P) % P
+    y3 = (y1 * y2 + x1 * x2) * pow(1 - product, P - 2, P) % P
+    return (x3, y3)
+
+
+def edwards_multiply(number, point):
+    result = (0, 1)
+    while number:
+        if number & 1:
+            result = edwards_add(result, point)
+        point = edwards_add(point, point)
+        number >>= 1
+    return result
+
+
+def edwards_decode(data):
+    """RFC 8032, 5.1.3; None if the bytes are not the encoding of a point."""
+    number = int.from_bytes(data, "little")
+    sign, y = number >> 255, number & (2**255 - 1)
+    if y >= P:
+        return None
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if (x * x - square) % P or (x == 0 and sign):
+        return None
+    return (x if x & 1 == sign else P - x, y)
+
+
+@functools.cache
+def is_weak(point):
+    small = edwards_multiply(8, point) == (0, 1)
+    return small or edwards_multiply(ORDER, point) != (0, 1)
+
+
+def read_pem(text):
+    """The key in a PEM text, which may lack its last line feed only."""
+    try:
+        key = serialization.load_pem_public_key(text.encode())
+        written = key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ).decode()
+    except ValueError:
+        raise Refused("key_pem") from None
+    refuse_unless(text in (written, written[:-1]), "key_pem")
+    refuse_unless(isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1", "key_pem")
+    return key
+
+
+def read_key(value):
+    """A TUF key object as (comparable value, function that checks a signature)."""
+    fields = Fields(value)
+    kind, scheme = fields.take("keytype", str), fields.take("scheme", str)
+    inner = Fields(fields.take("keyval", dict))
+    public = inner.take("public", str)
+    inner.end()
+    fields.end()
+    if (kind, scheme) == ("ed25519", "ed25519"):
+        data = read_hex(public, [64], "key_hex")
+        point = edwards_decode(data)
+        refuse_unless(point is not None, "key_not_a_point")
+        refuse_unless(not is_weak(point), "key_weak")
+        return ("ed25519", data), lambda message, sig: ed25519_verifies(data, message, sig)
+    refuse_unless((kind, scheme) == ("ecdsa", "ecdsa-sha2-nistp256"), "key_unknown_algorithm")
+    key = read_pem(public)
+    numbers = key.public_numbers()
+    return ("p256", numbers.x, numbers.y), lambda message, sig: p256_verifies(key, message, sig)
+
+
+def ed25519_verifies(public, message, signature):
+    if len(signature) != 64:
+        return False
+    point = edwards_decode(signature[:32])
+    if point is None or edwards_multiply(8, point) == (0, 1):
+        return False
+    return verifies(lambda: ed25519.Ed25519PublicKey.from_public_bytes(public).verify(signature, message))
+
+
+def p256_verifies(key, message, signature):
+    return verifies(lambda: key.verify(signature, message, ec.ECDSA(hashes.SHA256())))
+
+
+def verifies(check):
+    try:
+        check()
+    except InvalidSignature:
+        return False
+    return True
+
+
+def key_id(key):
+    return hashlib.sha256(canonical(key).encode()).hexdigest()
+
+
+def signers(role, keys, message, signatures):
+    """The ids of the role's keys that signed; `signatures` are pairs of claimed id (or None) and bytes."""
+    counted = {}
+    for name in role["keyids"]:
+        value, check = keys[name]
+        mine = [sig for claim, sig in signatures if claim in (None, name)]
+        if value not in counted and any(check(message, sig) for sig in mine):
+            counted[value] = name
+    return list(counted.values())
+
+
+# Trust roots
+
+
+def read_roles(value, most):
+    refuse_unless(isinstance(value, dict), "field_type")
+    refuse_unless(len(value) <= most, "field_length")
+    roles = {}
+    for name in sorted(value):
+        refuse_unless(re.fullmatch(r"[a-z0-9-]{1,64}", name), "role_name")
+        fields = Fields(value[name])
+        ids = strings(fields.items("keyids", 0, 32))
+        for text in ids:
+            read_hex(text, [64], "hex_malformed")
+        threshold = fields.integer("threshold", 1, 2**32 - 1)
+        fields.end()
+        roles[name] = {"keyids": ids, "threshold": threshold}
+    return roles
+
+
+def read_extension(value):
+    fields = Fields(value)
+    rules = fields.take("streams", dict)
+    refuse_unless(len(rules) <= 1024, "field_length")
+    streams = {}
+    for pattern in sorted(rules):
+        rule = Fields(rules[pattern])
+        role = rule.take("role", str)
+        refuse_unless(re.fullmatch(r"[a-z0-9-]{1,64}", role), "role_name")
+        streams[pattern] = {"role": role, "minSequence": rule.integer("minSequence", 1, MAX_INTEGER)}
+        rule.end()
+        if pattern != "*":
+            read_stream(pattern[:-2] if pattern.endswith("/*") else pattern)
+    roles = read_roles(fields.take("roles", dict, required=False) or {}, 32)
+    revoked = strings(fields.items("revokedDigests", 0, 2048, required=False))
+    for text in revoked:
+        read_hex(text, [64, 128], "hex_malformed")
+    refuse_unless(len(set(revoked)) == len(revoked), "repeated")
+    formats = fields.items("formats", 0, 16, required=False)
+    for text in strings(formats):
+        refuse_unless(text in FORMATS, "image_format_unknown")
+    refuse_unless(len(set(formats or [])) == len(formats or []), "repeated")
+    at_boot = fields.take("atBoot", str, required=False) or "warn"
+    refuse_unless(at_boot in ("warn", "refuse"), "at_boot_unknown")
+    fields.end()
+    return {"streams": streams, "roles": roles, "revoked": revoked, "formats": formats, "atBoot": at_boot}
+
+
+def read_root(data):
+    fields = Fields(read_json(data, MAX_ROOT))
+    signatures = []
+    for entry in fields.items("signatures", 0, 64):
+        entry = Fields(entry)
+        name = entry.take("keyid", str)
+        read_hex(name, [64], "hex_malformed")
+        sig = entry.take("sig", str)
+        refuse_unless(len(sig) % 2 == 0, "hex_malformed")
+        sig = read_hex(sig, [len(sig)], "hex_malformed")
+        entry.end()
+        refuse_unless(1 <= len(sig) <= 4096, "field_length")
+        refuse_unless(name not in [other for other, _ in signatures], "repeated")
+        signatures.append((name, sig))
+    signed = fields.take("signed", dict)
+    fields.end()
+
+    fields = Fields(signed)
+    refuse_unless(fields.take("_type", str) == "root", "root_type")
+    spec_version = fields.take("spec_version", str)
+    root = {"version": fields.integer("version", 1, MAX_INTEGER)}
+    root["expires"] = read_time(fields.take("expires", str))
+    fields.take("consistent_snapshot", bool)
+    keys = fields.take("keys", dict)
+    refuse_unless(len(keys) <= 128, "field_length")
+    root["keys"] = {}
+    for name in sorted(keys):
+        root["keys"][name] = read_key(keys[name])
+        refuse_unless(name == key_id(keys[name]), "key_id_mismatch")
+    root["roles"] = read_roles(fields.take("roles", dict), 4)
+    extension = fields.take("x-treeseal", dict, required=False)
+    root["extension"] = None if extension is None else read_extension(extension)
+    fields.end()
+
+    refuse_unless(re.fullmatch(r"1(\.[0-9]{1,4}){1,2}", spec_version), "root_spec_version")
+    values = [value for value, _ in root["keys"].values()]
+    refuse_unless(len(set(values)) == len(values), "key_under_two_ids")
+    refuse_unless(sorted(root["roles"]) == TUF_ROLES, "role_set")
+    roles = dict(root["roles"])
+    for name, role in (root["extension"] or {"roles": {}})["roles"].items():
+        roles.setdefault(name, role)
+    for role in roles.values():
+        ids = role["keyids"]
+        refuse_unless(len(ids) >= 1, "field_length")
+        refuse_unless(len(set(ids)) == len(ids), "repeated")
+        refuse_unless(all(name in root["keys"] for name in ids), "role_key_unknown")
+        refuse_unless(role["threshold"] <= len(ids), "threshold_unreachable")
+    if root["extension"]:
+        refuse_unless(not set(root["extension"]["roles"]) & set(TUF_ROLES), "role_reserved")
+        for rule in root["extension"]["streams"].values():
+            known = rule["role"] == "targets" or rule["role"] in root["extension"]["roles"]
+            refuse_unless(known, "stream_role")
+    root["allRoles"] = roles
+    return root, canonical(signed).encode(), signatures
+
+
+def meets_root_role(judge, message, signatures):
+    role = judge["roles"]["root"]
+    return len(signers(role, judge["keys"], message, signatures)) >= role["threshold"]
+
+
+def pin_root(data):
+    root, message, signatures = read_root(data)
+    refuse_unless(meets_root_role(root, message, signatures), "threshold")
+    return root
+
+
+def advance_root(root, data):
+    following, message, signatures = read_root(data)
+    refuse_unless(meets_root_role(root, message, signatures), "old_threshold")
+    refuse_unless(meets_root_role(following, message, signatures), "new_threshold")
+    refuse_unless(following["version"] == root["version"] + 1, "root_version")
+    return following
+
+
+def follow_roots(chain):
+    """The last root of a chain; the first is the pinned one."""
+    root = pin_root(chain[0])
+    for data in chain[1:]:
+        root = advance_root(root, data)
+    return root
+
+
+def stream_rule(root, stream):
+    if root["extension"] is None:
+        return None
+    best = None
+    for pattern, rule in root["extension"]["streams"].items():
+        if pattern == stream:
+            rank = (2, 0)
+        elif pattern == "*":
+            rank = (0, 0)
+        elif pattern.endswith("/*") and stream.startswith(pattern[:-1]) and len(stream) > len(pattern) - 1:
+            rank = (1, len(pattern))
+        else:
+            continue
+        if best is None or rank > best[0]:
+            best = (rank, rule)
+    return best and best[1]
+
+
+# Seals
+
+
+def read_base64(text):
+    plain = text.rstrip("=") if len(text) % 4 == 0 and not text.endswith("===") else text
+    for table, alphabet in ((b"+/", r"[A-Za-z0-9+/]*"), (b"-_", r"[A-Za-z0-9_-]*")):
+        if re.fullmatch(alphabet, plain) and len(plain) % 4 != 1:
+            data = base64.b64decode(plain + "=" * (-len(plain) % 4), altchars=table)
+            # bits after the last byte must be zero
+            if base64.b64encode(data, altchars=table).decode().rstrip("=") == plain:
+                return data
+    raise Refused("base64")
+
+
+def read_envelope(data):
+    fields = Fields(read_json(data, MAX_ENVELOPE))
+    refuse_unless(fields.take("payloadType", str) == PAYLOAD_TYPE, "payload_type")
+    payload = read_base64(fields.take("payload", str))
+    refuse_unless(1 <= len(payload) <= MAX_PAYLOAD, "field_length")
+    signatures = []
+    for entry in fields.items("signatures", 0, 64):
+        entry = Fields(entry)
+        entry.take("keyid", str, required=False)
+        sig = read_base64(entry.take("sig", str))
+        refuse_unless(1 <= len(sig) <= 4096, "field_length")
+        signatures.append((None, sig))
+    return payload, signatures
+
+
+def pae(payload):
+    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
+
+
+def read_statement(payload):
+    top = Fields(read_json(payload, MAX_PAYLOAD))
+    refuse_unless(top.take("_type", str) == STATEMENT_TYPE, "statement_type")
+    refuse_unless(top.take("predicateType", str) == PREDICATE_TYPE, "predicate_type")
+    subjects = top.take("subject", list)
+    refuse_unless(len(subjects) == 1, "subject_count")
+    subject = Fields(subjects[0])
+    statement = {"stream": read_stream(subject.take("name", str))}
+    digests = Fields(subject.take("digest", dict))
+    found = [read_hex(digests.take("sha256", str), [64], "digest_malformed")]
+    for name, length in (("fsverity-sha256-4096", 64), ("fsverity-sha512-4096", 128)):
+        text = digests.take(name, str, required=False)
+        if text is not None:
+            found.append(read_hex(text, [length], "digest_malformed"))
+    refuse_unless(not digests.left, "digest_unknown")
+    statement["digests"] = found
+    subject.end()
+    predicate = Fields(top.take("predicate", dict))
+    top.end()
+
+    statement["sequence"] = predicate.integer("sequence", 1, MAX_INTEGER)
+    statement["created"] = read_time(predicate.take("created", str))
+    not_after = predicate.take("notAfter", str, required=False)
+    statement["notAfter"] = None if not_after is None else read_time(not_after)
+    image = Fields(predicate.take("image", dict))
+    statement["format"] = f'{image.take("format", str)}/{image.integer("version", 0, MAX_INTEGER)}'
+    image.integer("size", 0, MAX_INTEGER)
+    image.end()
+    refuse_unless(statement["format"] in FORMATS, "image_format_unknown")
+    objects = Fields(predicate.take("objects", dict))
+    objects.integer("count", 0, MAX_INTEGER)
+    objects.integer("bytes", 0, MAX_INTEGER)
+    algorithm = objects.take("algorithm", str)
+    objects.end()
+    known = ("fsverity-sha256-4096", "fsverity-sha512-4096")
+    refuse_unless(algorithm in known, "object_algorithm_unknown")
+    sources = []
+    for entry in predicate.items("sources", 0, 64):
+        entry = Fields(entry)
+        sources.append((entry.take("type", str), entry.take("name", str)))
+        entry.end()
+    previous = predicate.take("previous", str, required=False)
+    if previous is not None:
+        read_hex(previous, [64], "digest_malformed")
+    predicate.end()
+
+    refuse_unless(len(found) > 1, "digest_missing")
+    refuse_unless(not_after is None or not_after >= statement["created"], "not_after_before_created")
+    for kind, name in sources:
+        good = re.fullmatch(r"[a-z0-9-]{1,32}", kind) and 1 <= len(name.encode()) <= 1024
+        good = good and not re.search("[\x00-\x1f\x7f-\x9f]", name)
+        refuse_unless(good, "source_malformed")
+    return statement
+
+
+def read_state(data):
+    fields = Fields(read_json(data, MAX_STATE))
+    refuse_unless(fields.take("_type", str) == STATE_TYPE, "field_value")
+    state = {"rootVersion": fields.integer("rootVersion", 0, MAX_INTEGER), "streams": {}}
+    newest = fields.take("newestTime", str, required=False)
+    state["newestTime"] = None if newest is None else read_time(newest)
+    for name, value in fields.take("streams", dict).items():
+        floor = Fields(value)
+        sequence, payload = floor.integer("sequence", 1, MAX_INTEGER), floor.take("payload", str, required=False)
+        if payload is not None:
+            read_hex(payload, [64], "hex_malformed")
+        floor.end()
+        state["streams"][read_stream(name)] = {"sequence": sequence, "payload": payload}
+    fields.end()
+    return state
+
+
+def verify_seal(data, root, stream, state, clock, now):
+    """Judges an envelope. `clock` is `trusted`, `lower_bound` or `unknown`; `state` may be None."""
+    floor, newest = None, None
+    if state is not None:
+        refuse_unless(root["version"] >= state["rootVersion"], "root_rolled_back")
+        floor, newest = state["streams"].get(stream), state["newestTime"]
+    if newest is not None:
+        now = newest if now is None else max(now, newest)
+        clock = "lower_bound" if clock == "unknown" else clock
+    payload, signatures = read_envelope(data)
+    rule = stream_rule(root, stream)
+    refuse_unless(rule is not None, "stream_not_allowed")
+    role = root["allRoles"][rule["role"]]
+    who = signers(role, root["keys"], pae(payload), signatures)
+    refuse_unless(len(who) >= role["threshold"], "threshold")
+    statement = read_statement(payload)
+    digest = hashlib.sha256(payload).hexdigest()
+    refuse_unless(statement["stream"] == stream, "other_stream")
+    refuse_unless(statement["sequence"] >= rule["minSequence"], "below_minimum")
+    if floor is not None:
+        refuse_unless(statement["sequence"] >= floor["sequence"], "rolled_back")
+        if statement["sequence"] == floor["sequence"] and floor["payload"] is not None:
+            refuse_unless(digest == floor["payload"], "sequence_reused")
+    revoked = [bytes.fromhex(text) for text in root["extension"]["revoked"]]
+    refuse_unless(not set(revoked) & set(statement["digests"]), "revoked")
+    formats = root["extension"]["formats"]
+    refuse_unless(formats is None or statement["format"] in formats, "format_not_allowed")
+    expiry = "unknown"
+    if clock != "unknown":
+        ended = None
+        if statement["notAfter"] is not None and now > statement["notAfter"]:
+            ended = "seal_expired"
+        elif now >= root["expires"]:
+            ended = "root_expired"
+        if ended and (clock == "trusted" or root["extension"]["atBoot"] == "refuse"):
+            raise Refused(ended)
+        expiry = "expired" if ended else ("in_force" if clock == "trusted" else "unknown")
+    return {
+        "sequence": statement["sequence"],
+        "role": rule["role"],
+        "signers": who,
+        "rootVersion": root["version"],
+        "payloadDigest": digest,
+        "expiry": expiry,
+    }

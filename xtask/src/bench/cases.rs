@@ -1,0 +1,179 @@
+//! What is compared. A new case is a new entry here.
+
+use super::{Options, Programs, input};
+use crate::process::run as show_and_run;
+use anyhow::Result;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A set of contests that share their input and their result file.
+pub(super) struct Bench {
+    pub(super) name: &'static str,
+    pub(super) contests: fn(&Ground) -> Result<Vec<Contest>>,
+}
+
+pub(super) const BENCHES: &[Bench] = &[
+    Bench { name: "digest", contests: digest },
+    Bench { name: "import", contests: import },
+    Bench { name: "dump", contests: dump },
+    Bench { name: "info", contests: info },
+];
+
+/// Where a bench runs, with whom, and on what.
+pub(super) struct Ground<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) programs: &'a Programs,
+    pub(super) options: &'a Options,
+}
+
+/// The same work, done by several programs.
+pub(super) struct Contest {
+    pub(super) title: String,
+    pub(super) sides: Vec<Side>,
+}
+
+/// One program's way to do the work.
+pub(super) struct Side {
+    pub(super) name: &'static str,
+    pub(super) command: Vec<OsString>,
+    /// Removed before every run, so that each does the whole work. Not timed.
+    pub(super) remove: Vec<PathBuf>,
+    /// Run after that, before the command. Not timed.
+    pub(super) prepare: Option<Vec<OsString>>,
+    pub(super) product: Product,
+}
+
+/// What the programs of a contest must agree on, byte for byte.
+pub(super) enum Product {
+    Stdout,
+    File(PathBuf),
+    /// Another format: this side's product is compared with none.
+    Own,
+}
+
+pub(super) const OURS: &str = "treeseal";
+
+/// A command line from anything that can be a word of one.
+macro_rules! words {
+    ($($word:expr),+) => {
+        vec![$(OsString::from(&$word)),+]
+    };
+}
+
+impl Contest {
+    /// Leaves the peers alone with each other.
+    pub(super) fn drop_ours(&mut self) {
+        self.sides.retain(|side| side.name != OURS);
+    }
+}
+
+impl Side {
+    /// A side that prints its product and leaves nothing behind.
+    fn printing(name: &'static str, command: Vec<OsString>) -> Self {
+        let (remove, prepare) = (Vec::new(), None);
+        Self { name, command, remove, prepare, product: Product::Stdout }
+    }
+
+    /// A side that writes a file, and perhaps a store, which are both removed before each run.
+    fn writing(
+        name: &'static str,
+        command: Vec<OsString>,
+        file: &Path,
+        store: Option<&Path>,
+    ) -> Self {
+        let remove = std::iter::once(file).chain(store).map(Path::to_owned).collect();
+        let product = Product::File(file.to_owned());
+        Self { name, command, remove, prepare: None, product }
+    }
+}
+
+/// The digest of one large file.
+fn digest(ground: &Ground) -> Result<Vec<Contest>> {
+    let Programs { treeseal, fsverity, .. } = ground.programs;
+    let file = input::large_file(ground.dir)?;
+    let contest = |algorithm: &'static str| {
+        let option: OsString = format!("--hash-alg={algorithm}").into();
+        Contest {
+            title: format!("file digest of 1 GiB, {algorithm}"),
+            sides: vec![
+                Side::printing(OURS, words![treeseal, "digest", option, file]),
+                Side::printing("fsverity", words![fsverity, "digest", option, file]),
+            ],
+        }
+    };
+    Ok(["sha256", "sha512"].map(contest).into())
+}
+
+/// A tree of files into a fresh store, and its image.
+fn import(ground: &Ground) -> Result<Vec<Contest>> {
+    let Programs { treeseal, mkcomposefs, cfsctl, .. } = ground.programs;
+    let tree = &ground.options.tree;
+    let at = |name: &str| ground.dir.join(name);
+    let (our_store, our_image) = (at("treeseal.store"), at("treeseal.image"));
+    let (their_store, their_image) = (at("mkcomposefs.store"), at("mkcomposefs.image"));
+    let mut their_option = OsString::from("--digest-store=");
+    their_option.push(&their_store);
+    let ours = words![treeseal, "image", "build", "--digest-store", our_store, tree, our_image];
+    let theirs = words![mkcomposefs, their_option, tree, their_image];
+    Ok(vec![Contest {
+        title: format!("import of {}: {}", tree.display(), input::size_of_tree(tree)?),
+        sides: vec![
+            Side::writing(OURS, ours, &our_image, Some(&our_store)),
+            Side::writing("mkcomposefs", theirs, &their_image, Some(&their_store)),
+            cfsctl_import(cfsctl, tree, &at("cfsctl.repository")),
+        ],
+    }])
+}
+
+/// Its image has another format, and its repository must exist before the import.
+fn cfsctl_import(cfsctl: &Path, tree: &Path, repository: &Path) -> Side {
+    let repo = words![cfsctl, "--repo", repository];
+    let command = words!["create-image", "--no-propagate-usr-to-root", tree];
+    // "insecure": it shall not need a filesystem with fs-verity, which the others do not use either.
+    let prepare = words!["init", "--insecure", "--algorithm", "fsverity-sha256-12"];
+    Side {
+        name: "cfsctl",
+        command: [repo.clone(), command].concat(),
+        remove: vec![repository.to_owned()],
+        prepare: Some([repo, prepare].concat()),
+        product: Product::Own,
+    }
+}
+
+/// A dump's text into an image.
+fn dump(ground: &Ground) -> Result<Vec<Contest>> {
+    let Programs { treeseal, mkcomposefs, .. } = ground.programs;
+    let files = ground.options.files;
+    let dump = input::dump(ground.dir, files)?;
+    let (our_image, their_image) =
+        (ground.dir.join("treeseal.dump-image"), ground.dir.join("mkcomposefs.dump-image"));
+    let ours = words![treeseal, "image", "build", "--from=dump", dump, our_image];
+    let theirs = words![mkcomposefs, "--from-file", dump, their_image];
+    Ok(vec![Contest {
+        title: format!("image from a dump of {files} files"),
+        sides: vec![
+            Side::writing(OURS, ours, &our_image, None),
+            Side::writing("mkcomposefs", theirs, &their_image, None),
+        ],
+    }])
+}
+
+/// What an image has to say.
+fn info(ground: &Ground) -> Result<Vec<Contest>> {
+    let Programs { treeseal, mkcomposefs, composefs_info, .. } = ground.programs;
+    let files = ground.options.files;
+    let image = ground.dir.join(format!("info-{files}.image"));
+    if !image.exists() {
+        let dump = input::dump(ground.dir, files)?;
+        show_and_run(Command::new(mkcomposefs).arg("--from-file").arg(dump).arg(&image))?;
+    }
+    let contest = |task: &'static str| Contest {
+        title: format!("{task} of an image of {files} files"),
+        sides: vec![
+            Side::printing(OURS, words![treeseal, "image", task, image]),
+            Side::printing("composefs-info", words![composefs_info, task, image]),
+        ],
+    };
+    Ok(["ls", "dump", "objects"].map(contest).into())
+}

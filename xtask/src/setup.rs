@@ -1,0 +1,78 @@
+//! Installs what the tests and benches compare with, below `target/peers`.
+//!
+//! Every step first looks whether its work is done, so a second run takes well under a second.
+
+use crate::process::run as show_and_run;
+use crate::workspace::Workspace;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+mod composefs;
+mod debian;
+mod python;
+
+/// Where the peers are. Tests find the directory in `TREESEAL_PEERS`:
+/// `bin/` has the composefs tools, `venv/bin/` the Python implementations.
+pub(crate) struct Peers {
+    dir: PathBuf,
+}
+
+impl Peers {
+    pub(crate) fn of(workspace: &Workspace) -> Self {
+        Self { dir: workspace.target.join("peers") }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A wrapper script of one of the composefs tools.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.dir.join("bin").join(name)
+    }
+
+    pub(crate) fn python(&self) -> PathBuf {
+        self.dir.join("venv/bin/python")
+    }
+
+    /// The version of Debian's composefs package in use.
+    pub(crate) fn composefs_version(&self) -> Result<String> {
+        composefs::version(self)
+    }
+}
+
+pub(crate) fn run(workspace: &Workspace) -> Result<Peers> {
+    let peers = Peers::of(workspace);
+    fs::create_dir_all(peers.dir()).with_context(|| format!("creating {}", peers.dir.display()))?;
+    debian::install_packages()?;
+    python::create_environment(&peers, &workspace.root.join("xtask/requirements.txt"))?;
+    composefs::unpack(&peers)?;
+    Ok(peers)
+}
+
+/// A program that Cargo installs.
+pub(crate) struct CargoTool {
+    pub(crate) package: &'static str,
+    pub(crate) program: &'static str,
+    pub(crate) version: &'static str,
+    /// Built without optimisation: for a tool that runs for a second, a minute less to wait.
+    pub(crate) debug: bool,
+}
+
+/// The tool on `PATH`, or else this version of it below `target/peers`, installed when absent.
+pub(crate) fn cargo_tool(workspace: &Workspace, tool: &CargoTool) -> Result<PathBuf> {
+    if let Some(found) = crate::process::find_program(tool.program) {
+        return Ok(found);
+    }
+    let root = Peers::of(workspace).dir().join(format!("{}-{}", tool.program, tool.version));
+    let installed = root.join("bin").join(tool.program);
+    if !installed.exists() {
+        let mut command = workspace.cargo();
+        command.args(["install", "--locked", "--version", tool.version, "--root"]).arg(&root);
+        command.args(tool.debug.then_some("--debug")).arg(tool.package);
+        // Its own target directory: the profile of another workspace would clutter ours.
+        show_and_run(command.env_remove("CARGO_TARGET_DIR"))?;
+    }
+    Ok(installed)
+}

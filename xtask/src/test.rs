@@ -1,0 +1,37 @@
+//! All tests, with the peers they compare with.
+
+use crate::process::run as show_and_run;
+use crate::setup::{self, Peers};
+use crate::workspace::Workspace;
+use anyhow::Result;
+use std::process::Command;
+
+/// Checks by the reference implementation: a script under the root, and its arguments.
+const PYTHON_CHECKS: &[&[&str]] = &[&["reference/trust_vectors.py", "check"]];
+
+/// The Python checks come first, so that the last lines printed are cargo's own results.
+pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
+    let peers = setup::run(workspace)?;
+    python_checks(workspace, &peers, filter)?;
+    build(workspace)?;
+    let mut tests = workspace.cargo();
+    tests.args(["test", "--workspace", "--no-fail-fast"]).args(filter);
+    show_and_run(tests.env("TREESEAL_PEERS", peers.dir()))
+}
+
+/// Tests also run the programs of other packages than their own. They are built together with the
+/// tests, because then the dependencies' features are those of the tests and nothing is built twice.
+fn build(workspace: &Workspace) -> Result<()> {
+    show_and_run(workspace.cargo().args(["build", "--workspace", "--bins", "--tests"]))
+}
+
+fn python_checks(workspace: &Workspace, peers: &Peers, filter: Option<&str>) -> Result<()> {
+    for check in PYTHON_CHECKS {
+        let wanted = filter.is_none_or(|filter| check[0].contains(filter));
+        if wanted && workspace.root.join(check[0]).exists() {
+            let mut command = Command::new(peers.python());
+            show_and_run(command.current_dir(&workspace.root).args(*check))?;
+        }
+    }
+    Ok(())
+}
