@@ -42,6 +42,15 @@ class Ed25519:
     def sign(self, message):
         return self.secret.sign(message)
 
+    def sign_with_neutral_r(self, message):
+        """With r = 0, which RFC 8032 never gives: R is the neutral point, s = k a."""
+        secret = int.from_bytes(hashlib.sha512(self.secret.private_bytes_raw()).digest()[:32], "little")
+        secret = secret & ((1 << 254) - 8) | (1 << 254)
+        neutral = (1).to_bytes(32, "little")
+        public = bytes.fromhex(self.object["keyval"]["public"])
+        k = int.from_bytes(hashlib.sha512(neutral + public + message).digest(), "little")
+        return neutral + (k * secret % verify.ORDER).to_bytes(32, "little")
+
 
 class P256:
     def __init__(self, name, line_feed=True):
@@ -287,6 +296,10 @@ def seal_scenarios():
         "signature-of-zeros", "threshold", "R and s are zero.", envelope(good, signatures=[{"sig": b64(bytes(64))}])
     )
     yield seal(
+        "signature-with-neutral-r", "threshold", "The equation holds, but R has small order.",
+        envelope(good, signatures=[{"sig": b64(REL1.sign_with_neutral_r(verify.pae(good)))}]),
+    )  # fmt: skip
+    yield seal(
         "bad-signature-beside-a-good-one", "accept", "Signatures that do not count do no harm.",
         envelope(good, signatures=[{"sig": b64(b"x")}, entry(good, FOREIGN), entry(good, REL2)]),
     )  # fmt: skip
@@ -385,7 +398,7 @@ def seal_scenarios():
     yield said("two-subjects", "subject_count", "A statement about two trees.", subject=subject * 2)
     yield said("subject-with-more-fields", "field_unknown", "A subject has a name and digests.", subject=[{**subject[0], "uri": "x"}])
     yield said("stream-with-dots", "stream_name", "A name that would leave its directory.", stream="acme/../etc")
-    yield said("stream-too-long", "stream_name", "256 bytes.", stream="/".join(["a" * 63] * 4))
+    yield said("stream-too-long", "stream_name", "More than 255 bytes.", stream="/".join(["a" * 64] * 4))
     yield said("unknown-digest-name", "digest_unknown", "A digest that nobody checks.", digests={**subject[0]["digest"], "sha1": "00" * 20})
     yield said("no-file-digest", "digest_missing", "SHA-256 of the file alone.", digests={"sha256": digest("image")})
     yield said("no-sha256", "field_missing", "The file digest alone.", digests={"fsverity-sha256-4096": digest("verity")})

@@ -214,7 +214,7 @@ fn pae(payload_type: &str, body: &[u8]) -> Vec<u8> {
 
 fn signature(node: Node) -> Result<EnvelopeSignature, EnvelopeError> {
     let mut fields = node.fields()?;
-    // "An unset field MUST be treated the same as set-but-empty."
+    // DSSE: "An unset field MUST be treated the same as set-but-empty."
     let key_hint = fields.optional("keyid").map_or(Ok(String::new()), Node::string)?;
     let node = fields.required("sig")?;
     let path = node.path.clone();

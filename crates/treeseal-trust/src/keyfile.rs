@@ -4,11 +4,12 @@
 //! One scheme is written and read. The usual default of other tools, PBKDF2 with few rounds, gives
 //! a stolen file away too cheaply; it is refused with the command that converts it.
 
-use ed25519_dalek::pkcs8::{EncodePrivateKey as _, KeypairBytes};
 use pkcs8::der::{Decode as _, EncodePem as _, pem::LineEnding};
 use pkcs8::pkcs5::pbes2::{EncryptionScheme as Cipher, Kdf, Parameters, ScryptParams};
 use pkcs8::pkcs5::{EncryptionScheme, scrypt};
-use pkcs8::{Document, EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, SecretDocument};
+use pkcs8::{
+    Document, EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef, SecretDocument,
+};
 use zeroize::Zeroizing;
 
 use crate::signing::SigningKey;
@@ -44,7 +45,7 @@ pub enum KeyFileError {
     /// Opening the file would take more memory or time than is sensible.
     #[error(
         "scrypt with N={cost}, r={block_size}, p={parallelization} needs more memory or time than \
-         allowed (128 N r <= {MAX_MEMORY} bytes, N r p <= {MAX_WORK}): encrypt the key again with \
+         allowed (128 r (N + p) <= {MAX_MEMORY} bytes, N r p <= {MAX_WORK}): encrypt the key again with \
          smaller ones"
     )]
     TooCostly {
@@ -77,8 +78,9 @@ const CONVERT: &str =
 /// Bytes of a key file. One with an Ed25519 key has some 400.
 const MAX_FILE_SIZE: usize = 16 * 1024;
 
-/// Memory that opening a key file may take, in bytes: N = 2^17 at r = 8, OWASP's first choice.
-const MAX_MEMORY: u64 = 128 * 1024 * 1024;
+/// Memory that opening a key file may take, in bytes. OWASP's first choice, N = 2^17 at r = 8,
+/// takes 128 MiB and a little.
+const MAX_MEMORY: u64 = 160 * 1024 * 1024;
 
 /// Steps that opening a key file may take, a second or two: N = 2^17, r = 8, p = 2.
 const MAX_WORK: u64 = 1 << 21;
@@ -98,10 +100,9 @@ impl SigningKey {
         if password.is_empty() {
             return Err(KeyFileError::EmptyPassword);
         }
-        let plain = self.to_pkcs8()?;
+        let plain = self.to_pkcs8();
         let parameters = parameters(random).ok_or(KeyFileError::Encrypt)?;
-        let info =
-            PrivateKeyInfoRef::from_der(plain.as_bytes()).map_err(|_| KeyFileError::Encrypt)?;
+        let info = PrivateKeyInfoRef::from_der(&plain).map_err(|_| KeyFileError::Encrypt)?;
         let encrypted =
             info.encrypt_with_params(parameters, password).map_err(|_| KeyFileError::Encrypt)?;
         let text = EncryptedPrivateKeyInfoRef::from_der(encrypted.as_bytes())
@@ -111,7 +112,7 @@ impl SigningKey {
 
     /// Reads what [`SigningKey::to_encrypted_pem`] or the `openssl` command in the errors writes.
     ///
-    /// Takes at most 128 MiB and a second or two, whatever the file says.
+    /// Takes at most 160 MiB and a second or two, whatever the file says.
     pub fn from_encrypted_pem(text: &str, password: &[u8]) -> Result<Self, KeyFileError> {
         if text.len() > MAX_FILE_SIZE {
             return Err(KeyFileError::TooLarge { found: text.len() });
@@ -130,23 +131,39 @@ impl SigningKey {
     }
 
     /// The key alone, without its public half: OpenSSL refuses the form that has both.
-    fn to_pkcs8(&self) -> Result<SecretDocument, KeyFileError> {
-        let pair = KeypairBytes { secret_key: self.secret().to_bytes(), public_key: None };
-        pair.to_pkcs8_der().map_err(|_| KeyFileError::Encrypt)
+    fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
+        // With its full capacity from the start: a vector that grows leaves a copy behind.
+        let mut der = Zeroizing::new(Vec::with_capacity(PKCS8_ED25519.len() + 32));
+        der.extend_from_slice(PKCS8_ED25519);
+        der.extend_from_slice(self.secret().as_bytes());
+        der
     }
 }
+
+/// DER of an unencrypted Ed25519 private key up to its 32 bytes (RFC 8410, section 7).
+const PKCS8_ED25519: &[u8] = &[0x30, 46, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 34, 4, 32];
+
+/// `id-Ed25519` (RFC 8410).
+const ED25519_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 fn from_pkcs8(document: &SecretDocument) -> Result<SigningKey, KeyFileError> {
     let info =
         PrivateKeyInfoRef::from_der(document.as_bytes()).map_err(|_| KeyFileError::Decrypt)?;
-    let pair = KeypairBytes::try_from(info).map_err(|_| KeyFileError::NotEd25519)?;
-    let seed = Zeroizing::new(pair.secret_key);
-    let key = SigningKey::from_seed(&seed);
-    let matches = pair
-        .public_key
-        .as_ref()
-        .is_none_or(|public| public.to_bytes() == key.secret().verifying_key().to_bytes());
-    if matches { Ok(key) } else { Err(KeyFileError::NotEd25519) }
+    if info.algorithm.oid != ED25519_OID || info.algorithm.parameters.is_some() {
+        return Err(KeyFileError::NotEd25519);
+    }
+    // The private key is an OCTET STRING in an OCTET STRING.
+    let [4, 32, seed @ ..] = info.private_key.as_bytes() else {
+        return Err(KeyFileError::NotEd25519);
+    };
+    let seed: &[u8; 32] = seed.try_into().map_err(|_| KeyFileError::NotEd25519)?;
+    let key = SigningKey::from_seed(seed);
+    // A file that names another public half is damaged, or was made to confuse.
+    let public = key.secret().verifying_key().to_bytes();
+    match info.public_key.map(|found| found.as_bytes() == Some(&public)) {
+        None | Some(true) => Ok(key),
+        Some(false) => Err(KeyFileError::NotEd25519),
+    }
 }
 
 fn parameters(random: &KeyFileRandom) -> Option<Parameters> {
@@ -166,10 +183,102 @@ fn check_scheme(scheme: &EncryptionScheme) -> Result<(), KeyFileError> {
     let cost = scrypt.cost_parameter;
     let block_size = u64::from(scrypt.block_size);
     let parallelization = u64::from(scrypt.parallelization);
-    let size = cost.saturating_mul(block_size);
-    let memory = size.saturating_mul(128);
-    if memory > MAX_MEMORY || size.saturating_mul(parallelization) > MAX_WORK {
+    let memory =
+        cost.saturating_add(parallelization).saturating_mul(block_size).saturating_mul(128);
+    let work = cost.saturating_mul(block_size).saturating_mul(parallelization);
+    if memory > MAX_MEMORY || work > MAX_WORK {
         return Err(KeyFileError::TooCostly { cost, block_size, parallelization });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use pkcs8::EncryptedPrivateKeyInfoOwned;
+    use pkcs8::der::asn1::OctetString;
+    use pkcs8::pkcs5::pbes2::Pbkdf2Params;
+
+    use super::*;
+
+    const RANDOM: KeyFileRandom = KeyFileRandom { salt: [1; 16], iv: [2; 16] };
+
+    fn read_with(parameters: Parameters) -> Result<SigningKey, KeyFileError> {
+        let info = EncryptedPrivateKeyInfoOwned {
+            encryption_algorithm: parameters.into(),
+            encrypted_data: OctetString::new([0; 64]).unwrap(),
+        };
+        SigningKey::from_encrypted_pem(&info.to_pem(LineEnding::LF).unwrap(), b"password")
+    }
+
+    fn scrypt(log_cost: u8, block_size: u32, parallelization: u32) -> Parameters {
+        let cost = scrypt::Params::new(log_cost, block_size, parallelization).unwrap();
+        let kdf = ScryptParams::from_params_and_salt(cost, &[0; 16]).unwrap();
+        Parameters { kdf: Kdf::Scrypt(kdf), encryption: Cipher::Aes256Cbc { iv: [0; 16] } }
+    }
+
+    #[test]
+    fn a_hostile_file_is_refused_before_it_costs_memory_or_time() {
+        for (log_cost, block_size, parallelization) in
+            [(18, 8, 1), (30, 8, 1), (1, 65535, 32), (14, 8, 17), (20, 1, 3)]
+        {
+            let too_costly = KeyFileError::TooCostly {
+                cost: 1 << log_cost,
+                block_size: block_size.into(),
+                parallelization: parallelization.into(),
+            };
+            let error = read_with(scrypt(log_cost, block_size, parallelization)).unwrap_err();
+            assert_eq!(error, too_costly);
+        }
+        assert_eq!(
+            read_with(scrypt(20, 8, 1)).unwrap_err().to_string(),
+            "scrypt with N=1048576, r=8, p=1 needs more memory or time than allowed (128 r (N + \
+             p) <= 167772160 bytes, N r p <= 2097152): encrypt the key again with smaller ones"
+        );
+        assert_eq!(read_with(scrypt(4, 8, 1)).unwrap_err(), KeyFileError::Decrypt);
+    }
+
+    #[test]
+    fn other_schemes_are_refused_with_the_command_that_converts() {
+        let kdf = Kdf::Pbkdf2(Pbkdf2Params::hmac_sha256(100_000_000, &[0; 16]).unwrap());
+        let pbkdf2 = Parameters { kdf, ..scrypt(4, 8, 1) };
+        assert_eq!(
+            read_with(pbkdf2).unwrap_err().to_string(),
+            "the private key is not encrypted with scrypt and AES-256-CBC: convert it with \
+             `openssl pkcs8 -topk8 -v2 aes-256-cbc -scrypt -in KEY -out NEWKEY`"
+        );
+        let encryption = Cipher::Aes128Cbc { iv: [0; 16] };
+        let short = Parameters { encryption, ..scrypt(4, 8, 1) };
+        assert_eq!(read_with(short).unwrap_err(), KeyFileError::Scheme);
+    }
+
+    #[test]
+    fn a_key_reads_back_with_its_password_only() {
+        let key = SigningKey::from_seed(&[9; 32]);
+        let text = key.to_encrypted_pem(b"password", &RANDOM).unwrap();
+        assert_eq!(key.to_encrypted_pem(b"password", &RANDOM), Ok(text.clone()));
+        let read = SigningKey::from_encrypted_pem(&text, b"password").unwrap();
+        assert_eq!(read.public_key(), key.public_key());
+        for wrong in [b"passwort".as_slice(), b"", b"password\n"] {
+            let error = SigningKey::from_encrypted_pem(&text, wrong).unwrap_err();
+            assert_eq!(error, KeyFileError::Decrypt);
+        }
+        assert_eq!(key.to_encrypted_pem(b"", &RANDOM), Err(KeyFileError::EmptyPassword));
+    }
+
+    #[test]
+    fn texts_that_are_no_key_files_are_refused() {
+        let read = |text: &str| SigningKey::from_encrypted_pem(text, b"password").unwrap_err();
+        let public = SigningKey::from_seed(&[9; 32]).public_key().to_pem();
+        assert_eq!(read(""), KeyFileError::Malformed);
+        assert_eq!(read(&public), KeyFileError::Malformed);
+        let found = MAX_FILE_SIZE + 1;
+        assert_eq!(read(&" ".repeat(found)), KeyFileError::TooLarge { found });
+        assert_eq!(
+            read(&public.replace("PUBLIC", "PRIVATE")).to_string(),
+            "the private key is not encrypted: convert it with `openssl pkcs8 -topk8 -v2 \
+             aes-256-cbc -scrypt -in KEY -out NEWKEY`"
+        );
+        let empty = public.replace("PUBLIC", "ENCRYPTED PRIVATE");
+        assert_eq!(read(&empty), KeyFileError::Scheme);
+    }
 }

@@ -274,8 +274,8 @@ impl TrustRoot {
         let signers = file
             .require_signers(&file.content)
             .map_err(|source| RootError::NewThreshold { version, source })?;
-        // TUF 5.3.5: "The version number of the new root metadata file MUST be exactly the version
-        // in the trusted root metadata file incremented by one."
+        // TUF 5.3.5: "The version number of the new root metadata (version N+1) MUST be exactly the
+        // version in the trusted root metadata (version N) incremented by one".
         let expected = self.content.version + 1;
         if version != expected {
             return Err(RootError::Version { expected, found: version });

@@ -99,6 +99,11 @@ enum Pattern {
 }
 
 impl StreamPattern {
+    /// The pattern `*`, for all streams.
+    pub const fn all() -> Self {
+        Self(Pattern::All)
+    }
+
     /// Whether the rule is for `stream`.
     pub fn matches(&self, stream: &Stream) -> bool {
         match &self.0 {
@@ -221,6 +226,7 @@ mod tests {
             assert!(text.parse::<StreamPattern>().is_err(), "{text}");
         }
         assert_eq!(pattern("a/b/*").to_string(), "a/b/*");
-        assert_eq!(pattern("*").to_string(), "*");
+        assert_eq!(pattern("*"), StreamPattern::all());
+        assert_eq!(StreamPattern::all().to_string(), "*");
     }
 }

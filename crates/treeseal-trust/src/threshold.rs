@@ -33,7 +33,7 @@ pub(crate) struct RoleKeys {
 
 /// The proof that a role's threshold was met: who signed which role's message.
 ///
-/// Only [`require_threshold`] makes one.
+/// Only the one function that counts makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signers {
     role: RoleName,
