@@ -7,7 +7,11 @@ use anyhow::Result;
 use std::process::Command;
 
 /// Checks by the reference implementation: a script under the root, and its arguments.
-const PYTHON_CHECKS: &[&[&str]] = &[&["reference/trust_vectors.py", "check"]];
+const PYTHON_CHECKS: &[&[&str]] = &[
+    &["reference/verity_model.py", "check"],
+    &["reference/image_vectors.py", "check"],
+    &["reference/trust_vectors.py", "check"],
+];
 
 /// The Python checks come first, so that the last lines printed are cargo's own results.
 pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<()> {

@@ -1,2 +1,22 @@
-//! The `treeseal` command.
-fn main() {}
+//! The `treeseal` command: arguments in, plain values to the library, text out.
+//!
+//! Flags become plain values in [`args`], the environment in [`environment`]; each command has a
+//! file of its own in [`commands`]. This is the only crate that prints.
+
+mod args;
+mod commands;
+mod environment;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let arguments = args::Arguments::parse();
+    let mut output = output::Output::new(arguments.json);
+    match commands::run(&arguments, &mut output) {
+        Ok(outcome) => outcome.exit_code(),
+        Err(error) => output.fail(&error),
+    }
+}

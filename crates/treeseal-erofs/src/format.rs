@@ -11,6 +11,8 @@ pub(crate) const SLOT: u64 = 32;
 pub(crate) const COMPOSEFS_MAGIC: u32 = 0xd078_629a;
 /// Version of the container; never changed.
 pub(crate) const COMPOSEFS_CONTAINER_VERSION: u32 = 1;
+/// Size of the composefs header; zeros follow it up to the superblock.
+pub(crate) const COMPOSEFS_HEADER: usize = 32;
 /// Header flag: some inode has a POSIX ACL.
 pub(crate) const FLAG_HAS_ACL: u32 = 1;
 

@@ -1,17 +1,13 @@
 //! XXH32, which places attribute names in the name filter of an inode. Not a cryptographic hash.
 //! Source: the xxHash specification, section "XXH32 algorithm description".
 
-const PRIME: [u32; 5] =
-    [0x9e37_79b1, 0x85eb_ca77, 0xc2b2_ae3d, 0x27d4_eb2f, 0x1656_67b1];
+const PRIME: [u32; 5] = [0x9e37_79b1, 0x85eb_ca77, 0xc2b2_ae3d, 0x27d4_eb2f, 0x1656_67b1];
 
 /// The hash of `data` under `seed`.
 pub(crate) fn xxh32(data: &[u8], seed: u32) -> u32 {
     let (stripes, rest) = data.as_chunks::<16>();
-    let mut hash = if stripes.is_empty() {
-        seed.wrapping_add(PRIME[4])
-    } else {
-        converge(stripes, seed)
-    };
+    let mut hash =
+        if stripes.is_empty() { seed.wrapping_add(PRIME[4]) } else { converge(stripes, seed) };
     // The length modulo 2^32, as the specification has it.
     hash = hash.wrapping_add(u32::try_from(data.len() & 0xffff_ffff).unwrap_or(0));
     let (words, bytes) = rest.as_chunks::<4>();

@@ -5,6 +5,8 @@
 
 mod durable;
 mod file;
+mod process;
 
 pub use durable::*;
 pub use file::*;
+pub use process::*;

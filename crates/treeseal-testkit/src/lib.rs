@@ -1,1 +1,23 @@
 //! Builders, corruptors and vectors for the tests.
+//!
+//! A helper that cannot do its work panics: in a test that is the way to fail, and the message says
+//! what is missing.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper of tests fails the test"
+)]
+
+mod class;
+mod content;
+mod environment;
+mod lengths;
+mod vectors;
+
+pub use class::refusal_class;
+pub use content::{counter_words, sha256_hex};
+pub use environment::{fixtures, peer, program, python, repository, require_root, run};
+pub use lengths::boundary_lengths;
+pub use vectors::{Vector, load_vectors};

@@ -183,10 +183,7 @@ impl TreeBuilder {
         let id = InodeId(number(self.inodes.len(), "files")?);
         let (size, content) = self.store_content(parent, node)?;
         self.inodes.push(InodeRecord {
-            metadata: Metadata {
-                permissions: node.metadata.permissions & 0o7777,
-                ..node.metadata
-            },
+            metadata: Metadata { permissions: node.metadata.permissions & 0o7777, ..node.metadata },
             size,
             xattrs: node.xattrs,
             file_type: node.content.file_type(),
@@ -432,9 +429,10 @@ impl Tree {
     fn directory_path(&self, mut directory: InodeId) -> Vec<u8> {
         let mut names = Vec::new();
         while let Some(parent) = self.parent(directory).filter(|_| directory != Self::ROOT) {
-            let mut entries = self.child_records(parent).iter().filter(|record| {
-                record.kind == EntryKind::Primary && record.target == directory.0
-            });
+            let mut entries = self
+                .child_records(parent)
+                .iter()
+                .filter(|record| record.kind == EntryKind::Primary && record.target == directory.0);
             names.extend(entries.next().map(|record| [b"/", self.name(record)].concat()));
             directory = parent;
         }

@@ -99,7 +99,10 @@ pub enum TreeError {
         found: usize,
     },
     /// A symlink target or object path of the wrong length, or with a NUL byte.
-    #[error("symlink target or object path of {found} bytes: expected 1 to {} without NUL", limits::PAYLOAD)]
+    #[error(
+        "symlink target or object path of {found} bytes: expected 1 to {} without NUL",
+        limits::PAYLOAD
+    )]
     Payload {
         /// Length in bytes.
         found: usize,
@@ -111,7 +114,11 @@ pub enum TreeError {
         path: Vec<u8>,
     },
     /// A hard link to a path that is not in the tree.
-    #[error("hard link `{}`: its target `{}` is not in the tree", display_path(path), display_path(target))]
+    #[error(
+        "hard link `{}`: its target `{}` is not in the tree",
+        display_path(path),
+        display_path(target)
+    )]
     LinkTarget {
         /// The link.
         path: Vec<u8>,
@@ -119,7 +126,11 @@ pub enum TreeError {
         target: Vec<u8>,
     },
     /// Hard links that lead to each other.
-    #[error("hard link `{}`: its target `{}` leads back to it", display_path(path), display_path(target))]
+    #[error(
+        "hard link `{}`: its target `{}` leads back to it",
+        display_path(path),
+        display_path(target)
+    )]
     LinkLoop {
         /// The link.
         path: Vec<u8>,
@@ -127,7 +138,11 @@ pub enum TreeError {
         target: Vec<u8>,
     },
     /// A hard link to a directory.
-    #[error("hard link `{}`: its target `{}` is a directory", display_path(path), display_path(target))]
+    #[error(
+        "hard link `{}`: its target `{}` is a directory",
+        display_path(path),
+        display_path(target)
+    )]
     LinkToDirectory {
         /// The link.
         path: Vec<u8>,

@@ -12,7 +12,7 @@
 //! Pure: no I/O, no clock, no environment.
 
 mod builder;
-// pub mod diff;
+pub mod diff;
 pub mod dump;
 mod error;
 mod intern;

@@ -60,11 +60,16 @@ impl FileDigest {
             found => return Err(DigestParseError::Length { found }),
         };
         let mut bytes = [0; HashAlgorithm::MAX_DIGEST_SIZE];
-        for (index, pair) in text.chunks_exact(2).enumerate() {
-            let high = hex_value(pair[0]).ok_or(DigestParseError::NotHex { offset: 2 * index })?;
-            let low =
-                hex_value(pair[1]).ok_or(DigestParseError::NotHex { offset: 2 * index + 1 })?;
-            bytes[index] = high << 4 | low;
+        let mut seen = 0;
+        for (byte, [high, low]) in bytes.iter_mut().zip(text.as_chunks::<2>().0) {
+            let (high, low) = (HEX_VALUES[usize::from(*high)], HEX_VALUES[usize::from(*low)]);
+            seen |= high | low;
+            *byte = high << 4 | low;
+        }
+        if seen >= NO_HEX_DIGIT {
+            let is_bad = |digit: &u8| HEX_VALUES[usize::from(*digit)] == NO_HEX_DIGIT;
+            let offset = text.iter().position(is_bad).unwrap_or(0);
+            return Err(DigestParseError::NotHex { offset });
         }
         Ok(Self { algorithm, bytes })
     }
@@ -100,14 +105,21 @@ impl FileDigest {
 const HEX_DIGITS: [char; 16] =
     ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
 
-const fn hex_value(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// The value of each byte as a hex digit. A table, because dumps hold millions of digests.
+const HEX_VALUES: [u8; 256] = {
+    let mut values = [NO_HEX_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = b"0123456789abcdef"[value as usize];
+        values[digit as usize] = value;
+        values[digit.to_ascii_uppercase() as usize] = value;
+        value += 1;
     }
-}
+    values
+};
+
+/// In [`HEX_VALUES`]: larger than the bits of any two digits together.
+const NO_HEX_DIGIT: u8 = 0x80;
 
 impl PartialEq for FileDigest {
     fn eq(&self, other: &Self) -> bool {

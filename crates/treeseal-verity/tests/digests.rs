@@ -1,15 +1,13 @@
 //! Known answers, agreement with a plain second computation, and the check of single blocks.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use sha2::Digest as _;
+use treeseal_testkit::{boundary_lengths, counter_words};
 use treeseal_verity::{
     BlockError, BlockVerifier, Digester, FileDigest, Geometry, HashAlgorithm, Params, descriptor,
     formatted_digest,
 };
-
-/// Bytes in which every aligned 4-byte word differs, so that swapped blocks are noticed.
-fn filled(length: usize) -> Vec<u8> {
-    (0u32..).flat_map(|word| word.wrapping_mul(0x9e37_79b1).to_le_bytes()).take(length).collect()
-}
 
 fn plain_hash(params: &Params, block: &[u8]) -> Vec<u8> {
     let mut message = params.salt().to_vec();
@@ -48,17 +46,6 @@ fn plain(params: &Params, content: &[u8]) -> (FileDigest, Vec<u8>) {
     (FileDigest::from_bytes(params.algorithm(), &bytes).unwrap(), tree)
 }
 
-/// Sizes around every boundary of blocks and levels, for blocks of `block` bytes that hold
-/// `fanout` hashes.
-fn boundary_sizes(block: usize, fanout: usize) -> Vec<usize> {
-    let around = |size: usize| [size.saturating_sub(1), size, size + 1];
-    [1, block, 2 * block, fanout * block, (fanout + 1) * block, 2 * fanout * block]
-        .into_iter()
-        .flat_map(around)
-        .filter(|size| *size < 9_000_000)
-        .collect()
-}
-
 fn all_params() -> Vec<Params> {
     let mut all = Vec::new();
     for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha512] {
@@ -81,14 +68,15 @@ fn known_answers_hold() {
 #[test]
 fn digests_and_trees_agree_with_the_plain_computation() {
     for params in all_params() {
-        for size in boundary_sizes(params.block_size(), params.hashes_per_block()) {
-            let content = filled(size);
+        let (block_size, fanout) = (params.block_size(), params.hashes_per_block());
+        for (name, size) in boundary_lengths(block_size, fanout, 9_000_000) {
+            let content = counter_words(size);
             let (digest, tree) = plain(&params, &content);
             let mut digester = Digester::with_tree(params.clone());
             content.chunks(100_003).for_each(|piece| digester.update(piece));
             let measured = digester.finish();
-            assert_eq!(measured.digest, digest, "{params:?}, {size} bytes");
-            assert_eq!(measured.tree.unwrap(), tree, "{params:?}, {size} bytes");
+            assert_eq!(measured.digest, digest, "{params:?}, {name}");
+            assert_eq!(measured.tree.unwrap(), tree, "{params:?}, {name}");
             assert_eq!(Digester::digest_of(&params, &content), digest);
             assert_eq!(Geometry::new(&params, size as u64).tree_size(), tree.len() as u64);
         }
@@ -98,7 +86,7 @@ fn digests_and_trees_agree_with_the_plain_computation() {
 #[test]
 fn pieces_of_any_size_give_one_digest() {
     let params = Params::new(HashAlgorithm::Sha256, 1024, b"salt").unwrap();
-    let content = filled(40_000);
+    let content = counter_words(40_000);
     let whole = Digester::digest_of(&params, &content);
     for piece in [1, 7, 1023, 1024, 1025, 4096, 39_999] {
         let mut digester = Digester::new(params.clone());
@@ -110,7 +98,7 @@ fn pieces_of_any_size_give_one_digest() {
 #[test]
 fn every_block_is_vouched_for_and_every_change_is_noticed() {
     let params = Params::new(HashAlgorithm::Sha256, 1024, b"").unwrap();
-    let content = filled(1024 * 33 * 32 + 5);
+    let content = counter_words(1024 * 33 * 32 + 5);
     let mut digester = Digester::with_tree(params.clone());
     digester.update(&content);
     let measured = digester.finish();
@@ -152,7 +140,7 @@ fn every_block_is_vouched_for_and_every_change_is_noticed() {
 #[test]
 fn wrong_lengths_are_refused_before_anything_is_hashed() {
     let params = Params::default();
-    let content = filled(5000);
+    let content = counter_words(5000);
     let mut digester = Digester::with_tree(params.clone());
     digester.update(&content);
     let measured = digester.finish();

@@ -1,1 +1,38 @@
-//! Operations on sealed trees: seal, verify, read, extract, compare.
+//! Operations on sealed trees: what the commands do, as a library.
+//!
+//! Data flows one way: source → tree → (objects, image) → digest → statement → seal, and back:
+//! seal → policy → [`Verified`](treeseal_trust::Verified) statement → image → each byte that is
+//! read. [`seal()`] is the one way, [`SealedTree`] the other: everything that reads a sealed tree
+//! asks for that type, and only a seal that the trust root accepts makes one.
+//!
+//! Nothing here prints or reads the environment; [`Locations`] say where things lie.
+
+pub mod extract;
+pub mod image;
+pub mod upkeep;
+
+mod error;
+mod files;
+mod identity;
+mod locations;
+mod memory;
+mod progress;
+mod read;
+mod seal;
+mod sealed;
+
+pub use error::{Answer, Error};
+pub use identity::{NewIdentity, load_key};
+pub use image::digest_file;
+pub use locations::{Locations, default_stream, is_superuser};
+pub use progress::Progress;
+pub use read::{TreeName, compare};
+pub use seal::{SealOptions, SealSource, Sealed, seal};
+pub use sealed::{Checked, SealedTree};
+
+pub use {
+    treeseal_erofs as erofs, treeseal_source as source, treeseal_store as store,
+    treeseal_tree as tree, treeseal_trust as trust, treeseal_verity as verity,
+};
+
+use identity::Identity;

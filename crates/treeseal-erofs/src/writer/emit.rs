@@ -4,9 +4,9 @@ use super::layout::{Layout, Placement, directory_groups};
 use super::nodes::{DirectoryEntry, Node, NodeData, NodeId};
 use super::xattrs::Area;
 use crate::format::{
-    BLOCK, COMPOSEFS_CONTAINER_VERSION, COMPOSEFS_MAGIC, EROFS_MAGIC, FEATURE_COMPAT,
+    BLOCK, CHUNK_BITS, COMPOSEFS_CONTAINER_VERSION, COMPOSEFS_MAGIC, EROFS_MAGIC, FEATURE_COMPAT,
     FLAG_HAS_ACL, LAYOUT_CHUNK_BASED, LAYOUT_FLAT_INLINE, LAYOUT_FLAT_PLAIN, LOG2_BLOCK,
-    SUPERBLOCK_OFFSET, CHUNK_BITS,
+    SUPERBLOCK_OFFSET,
 };
 
 /// Bytes that are gathered before they are handed out.

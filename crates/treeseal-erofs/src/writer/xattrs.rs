@@ -4,9 +4,7 @@ use treeseal_tree::{DigestId, PathId, Payload, Tree, XattrId};
 
 use super::nodes::{Node, NodeData, NodeId, Nodes};
 use crate::FormatVersion;
-use crate::format::{
-    MAX_SHARED_XATTRS, XATTR_FILTER_SEED, XATTR_HEADER, XATTR_PREFIXES,
-};
+use crate::format::{MAX_SHARED_XATTRS, XATTR_FILTER_SEED, XATTR_HEADER, XATTR_PREFIXES};
 use crate::overlay;
 use crate::xxh32::xxh32;
 
@@ -97,9 +95,8 @@ impl<'t> Xattrs<'t> {
 
     /// Whether an inode has a POSIX ACL: the header says so, and mounts without may ignore them.
     pub(super) fn has_acl(&self) -> bool {
-        let is_acl = |name: &[u8]| {
-            matches!(name, b"system.posix_acl_access" | b"system.posix_acl_default")
-        };
+        let is_acl =
+            |name: &[u8]| matches!(name, b"system.posix_acl_access" | b"system.posix_acl_default");
         self.set_of_node.iter().any(|set| {
             let members = self.members_of(*set);
             members.iter().any(|own| is_acl(&self.pool[to_index(*own)].name))
@@ -313,9 +310,7 @@ impl<'t> Xattrs<'t> {
                 let path = self.tree.digest(digest).object_path();
                 Cow::Owned([b"/", path.as_bytes()].concat())
             }
-            AttributeId::RedirectToPath(path) => {
-                Cow::Owned([b"/", self.tree.path(path)].concat())
-            }
+            AttributeId::RedirectToPath(path) => Cow::Owned([b"/", self.tree.path(path)].concat()),
         }
     }
 

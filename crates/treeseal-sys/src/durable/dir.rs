@@ -127,9 +127,7 @@ impl DurableDir {
     /// of the name.
     pub fn look(&self, name: &str) -> Result<Option<(EntryKind, u64)>, DurableError> {
         match fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => {
-                Ok(Some((kind_of(stat.st_mode), u64::try_from(stat.st_size).unwrap_or(0))))
-            }
+            Ok(stat) => Ok(Some((kind_of(stat.st_mode), u64::try_from(stat.st_size).unwrap_or(0)))),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(self.io("look at", name, errno)),
         }

@@ -39,9 +39,8 @@ impl Directory {
     /// Opens a directory in this one.
     pub fn open_directory(&self, name: &[u8]) -> Result<Self, FileError> {
         let name = component(name)?;
-        let descriptor =
-            openat(self, name, DIRECTORY_FLAGS | OFlags::NOFOLLOW, Mode::empty())
-                .map_err(|errno| FileError::os(Operation::Open, name, errno))?;
+        let descriptor = openat(self, name, DIRECTORY_FLAGS | OFlags::NOFOLLOW, Mode::empty())
+            .map_err(|errno| FileError::os(Operation::Open, name, errno))?;
         Ok(Self { descriptor })
     }
 

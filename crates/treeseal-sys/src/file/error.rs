@@ -184,3 +184,15 @@ impl FileError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_open_files_are_told_with_their_limit() {
+        let text = FileError::os(Operation::Open, b"a\n", Errno::MFILE).to_string();
+        assert!(text.starts_with("cannot open `a\\n`: "), "{text}");
+        assert!(text.ends_with(" files are open, and more are not allowed (see `ulimit -n`)"));
+    }
+}

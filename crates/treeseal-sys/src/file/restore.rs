@@ -54,11 +54,10 @@ pub enum Special {
 /// Access control lists that a directory hands down to what is made in it.
 const INHERITED: [&[u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default"];
 
+const SET_ID_BITS: u16 = 0o6000;
+
 /// Gives an open file or directory its attributes, after its content. An error names no path.
-pub fn restore_attributes(
-    file: impl AsFd,
-    attributes: &Attributes<'_>,
-) -> Result<(), FileError> {
+pub fn restore_attributes(file: impl AsFd, attributes: &Attributes<'_>) -> Result<(), FileError> {
     restore(&Subject::Descriptor(file.as_fd()), b"", attributes)
 }
 
@@ -179,6 +178,13 @@ fn restore(
     subject
         .set_permissions(Mode::from_raw_mode(u32::from(attributes.permissions & 0o7777)))
         .map_err(|errno| failed(Operation::SetPermissions, path, errno))?;
+    if attributes.permissions & SET_ID_BITS != 0 && !subject.is_symlink() {
+        // The kernel leaves a set-group-id bit out, without a word, for who is not in the group.
+        let stat = stat_file(subject.file()).map_err(|error| error.with_path(path.to_vec()))?;
+        if stat.mode & SET_ID_BITS != attributes.permissions & SET_ID_BITS {
+            return Err(failed(Operation::SetPermissions, path, Errno::PERM));
+        }
+    }
     subject
         .set_mtime(&modified(attributes.mtime))
         .map_err(|errno| failed(Operation::SetMtime, path, errno))
@@ -228,6 +234,16 @@ enum Subject<'a> {
 }
 
 impl Subject<'_> {
+    fn file(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Descriptor(file) | Self::Path { file, .. } => *file,
+        }
+    }
+
+    fn is_symlink(&self) -> bool {
+        matches!(self, Self::Path { is_symlink: true, .. })
+    }
+
     fn set_owner(&self, owner: Owner) -> Result<(), Errno> {
         let (uid, gid) = (Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
         match self {

@@ -192,6 +192,7 @@ impl DumpParser {
     pub fn finish(mut self) -> Result<Tree, DumpError> {
         if !self.partial.is_empty() {
             if self.strictness == Strictness::Strict {
+                self.line += 1;
                 return Err(self.error(&[], DumpErrorKind::NoNewline));
             }
             let line = core::mem::take(&mut self.partial);
@@ -226,7 +227,10 @@ impl DumpParser {
             return Err(self.error(&[], DumpErrorKind::NulByte));
         }
         let fields = Fields::split(line);
-        self.read_fields(&fields).map_err(|kind| self.error(fields.path, kind))
+        self.read_fields(&fields).map_err(|kind| {
+            let path = unescape(fields.path).unwrap_or(Cow::Borrowed(fields.path));
+            self.error(&path, kind)
+        })
     }
 
     fn error(&self, path: &[u8], kind: DumpErrorKind) -> DumpError {
@@ -279,11 +283,22 @@ impl DumpParser {
         };
         let rdev = decimal("RDEV", fields.rdev)?;
         let payload = optional("PAYLOAD", fields.payload)?;
+        // Also where it is not used: `mkcomposefs` refuses it there as well.
+        if let Some(payload) = payload.as_deref().filter(|path| path.len() > limits::PAYLOAD) {
+            return Err(TreeError::Payload { found: payload.len() }.into());
+        }
         let content = optional_bytes("CONTENT", fields.content)?;
         let digest = match optional("DIGEST", fields.digest)? {
             None => None,
-            // A line may end early where there is no content to have a digest of.
-            Some(hex) if hex.is_empty() && (size == 0 || file_type != FileType::Regular) => None,
+            // A line may end early where no digest is wanted: only external files have one.
+            Some(hex)
+                if hex.is_empty()
+                    && (size == 0
+                        || file_type != FileType::Regular
+                        || content.as_ref().is_some_and(|content| !content.is_empty())) =>
+            {
+                None
+            }
             Some(hex) => Some(FileDigest::from_hex(&hex)?),
         };
         let content = FileContent { file_type, size, rdev, payload, content, digest };

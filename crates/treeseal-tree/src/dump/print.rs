@@ -42,13 +42,7 @@ pub fn write_record<'a>(
     let link_mark = if record.is_link { "@" } else { "" };
     let numbers = format!(
         " {} {link_mark}{:o} {} {} {} {} {}",
-        record.size,
-        record.mode,
-        record.nlink,
-        record.uid,
-        record.gid,
-        record.rdev,
-        record.mtime
+        record.size, record.mode, record.nlink, record.uid, record.gid, record.rdev, record.mtime
     );
     out.extend_from_slice(numbers.as_bytes());
     write_optional(out, record.payload);

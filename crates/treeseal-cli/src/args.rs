@@ -1,0 +1,346 @@
+//! The command line as it is parsed. Every `--help` ends with a worked example.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Sign a file tree once; verify every byte of it wherever it is read.
+#[derive(Debug, Parser)]
+#[command(
+    name = "treeseal",
+    version,
+    about,
+    after_help = "Exit codes: 0 done or verified, 1 the answer is no, 2 could not answer.\n\n\
+        Example:\n  treeseal seal /usr/share\n  treeseal verify local/usr/share --deep"
+)]
+pub(crate) struct Arguments {
+    /// Write data as JSON, lists as one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Seal(Seal),
+    Verify(Verify),
+    Ls(Ls),
+    Cat(Cat),
+    Extract(Extract),
+    Diff(Diff),
+    Digest(Digest),
+    #[command(subcommand)]
+    Image(Image),
+    #[command(subcommand)]
+    Store(Store),
+    #[command(subcommand, hide = true)]
+    Docs(Docs),
+}
+
+/// Where the store, the pinned root and the memory lie
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Places {
+    /// Directory of objects, images and seals
+    #[arg(long, value_name = "DIR", env = "TREESEAL_STORE", hide_env_values = true)]
+    pub(crate) store: Option<PathBuf>,
+    /// The pinned trust root; keys lie in `keys` beside it
+    #[arg(long, value_name = "FILE", env = "TREESEAL_ROOT", hide_env_values = true)]
+    pub(crate) root: Option<PathBuf>,
+    /// Directory of what is remembered: rollback floors, times seen
+    #[arg(long, value_name = "DIR", env = "TREESEAL_STATE", hide_env_values = true)]
+    pub(crate) state: Option<PathBuf>,
+}
+
+/// Import a tree into the store, write its image, sign it
+///
+/// The first use makes a key and a pinned trust root, outside the store.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal seal /usr/share --stream example/demo/any/stable")]
+pub(crate) struct Seal {
+    /// The directory to seal, or a dump with `--from dump`
+    pub(crate) source: PathBuf,
+    /// The stream to seal under [default: local/ and the path of SOURCE]
+    #[arg(long)]
+    pub(crate) stream: Option<String>,
+    /// The sequence of the seal [default: one more than the last]
+    #[arg(long, value_name = "N")]
+    pub(crate) sequence: Option<u64>,
+    /// A key to sign with; may be given several times [default: the machine's own]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Vec<PathBuf>,
+    /// What SOURCE is
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) from: SourceKind,
+    #[command(flatten)]
+    pub(crate) import: Import,
+    /// Format version of the image
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format_version: FormatVersion,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// Check the seal of a stream: signatures, policy, image
+///
+/// With `--deep` every object is read and checked as well.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal verify local/usr/share --deep")]
+pub(crate) struct Verify {
+    /// The stream
+    pub(crate) stream: String,
+    /// Read and check every object
+    #[arg(long)]
+    pub(crate) deep: bool,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// List the files of a sealed tree
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal ls local/usr/share /doc")]
+pub(crate) struct Ls {
+    /// The stream
+    pub(crate) stream: String,
+    /// List only this file or directory and what is below it
+    #[arg(default_value = "/")]
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// Write the content of a file of a sealed tree to stdout, each byte checked before it is written
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal cat local/usr/share /common-licenses/GPL-3")]
+pub(crate) struct Cat {
+    /// The stream
+    pub(crate) stream: String,
+    /// Paths of regular files in the tree
+    #[arg(required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// Restore a sealed tree, each file checked before it gets its name
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal extract local/usr/share /tmp/copy")]
+pub(crate) struct Extract {
+    /// The stream
+    pub(crate) stream: String,
+    /// The directory to make; may exist if it is empty
+    pub(crate) directory: PathBuf,
+    /// Leave owners as they come, and leave out devices and attributes that only the superuser may set
+    #[arg(long)]
+    pub(crate) unprivileged: bool,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// Say why two trees differ, one line a field
+///
+/// A and B are streams, directories or images. Exit code 1 when they differ.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal diff local/usr/share /usr/share")]
+pub(crate) struct Diff {
+    /// A stream, or the path of a directory or image (with a `/` first, or `./`)
+    pub(crate) first: PathBuf,
+    /// Likewise
+    pub(crate) second: PathBuf,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// Print the fs-verity digest of files, as `fsverity digest` does
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal digest --hash-alg sha512 /etc/os-release")]
+pub(crate) struct Digest {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Hash algorithm: sha256 or sha512
+    #[arg(long, value_name = "ALGORITHM", default_value = "sha256")]
+    pub(crate) hash_alg: String,
+    /// Block size in bytes: a power of two from 1024 to 65536
+    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    pub(crate) block_size: u32,
+    /// Salt in hex, at most 32 bytes
+    #[arg(long, value_name = "HEX", default_value = "", hide_default_value = true)]
+    pub(crate) salt: String,
+    /// Print the digest alone
+    #[arg(long)]
+    pub(crate) compact: bool,
+}
+
+/// Make and read composefs images, as the composefs tools do
+#[derive(Debug, Subcommand)]
+pub(crate) enum Image {
+    Build(ImageBuild),
+    Dump(ImageRead),
+    Ls(ImageRead),
+    Objects(ImageRead),
+    Info(ImageInfo),
+    Check(ImageInfo),
+}
+
+/// Make an image, as `mkcomposefs` does; prints its file digest when IMAGE is a file
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal image build /usr/share share.image\n  \
+        treeseal image dump share.image | treeseal image build --from dump - copy.image")]
+pub(crate) struct ImageBuild {
+    /// The directory, or a dump with `--from dump`; `-` is stdin
+    pub(crate) source: PathBuf,
+    /// The image to write; `-` is stdout
+    pub(crate) image: PathBuf,
+    /// What SOURCE is
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) from: SourceKind,
+    /// Format version: `auto` is 0, or 1 when the tree holds a whiteout
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format_version: FormatVersion,
+    /// Refuse dumps that `mkcomposefs` refuses with CFS_PARSE_STRICT
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Store the content of files in this object directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) digest_store: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) import: Import,
+}
+
+/// Print an image as dump text, as a list of files, or its objects
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal image ls share.image --filter doc")]
+pub(crate) struct ImageRead {
+    /// The image; `-` is stdin
+    pub(crate) image: PathBuf,
+    /// Only this name in the root directory and what is below it; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) filter: Vec<std::ffi::OsString>,
+}
+
+/// Say what is in an image, or check all of it
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal image check share.image")]
+pub(crate) struct ImageInfo {
+    /// The image; `-` is stdin
+    pub(crate) image: PathBuf,
+}
+
+/// How a directory becomes a tree
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// Give every file this time, in seconds since 1970 [default: SOURCE_DATE_EPOCH, or its own]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) epoch: Option<i64>,
+    /// Make the tree that another program makes of the directory
+    #[arg(long, value_enum)]
+    pub(crate) compat: Option<Compat>,
+    /// Which extended attributes are recorded
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) xattrs: Xattrs,
+    /// Leave out block and character devices
+    #[arg(long)]
+    pub(crate) skip_devices: bool,
+}
+
+/// Keep the store in order
+#[derive(Debug, Subcommand)]
+pub(crate) enum Store {
+    Fsck(Fsck),
+    Gc(Gc),
+    Stat(Stat),
+}
+
+/// Check everything in the store: names every damaged, missing or stray part
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal store fsck --repair --from /usr/share")]
+pub(crate) struct Fsck {
+    /// Heal what can be healed
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// A directory with good copies of the files
+    #[arg(long, value_name = "DIR", requires = "repair")]
+    pub(crate) from: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// Remove what no seal reaches
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal store gc --dry-run")]
+pub(crate) struct Gc {
+    /// Only say what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// Say what is in the store
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal store stat")]
+pub(crate) struct Stat {
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// Print documents that are made from this parser
+#[derive(Debug, Subcommand)]
+pub(crate) enum Docs {
+    /// The reference of all commands, as Markdown
+    CliReference,
+    /// A shell's completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Manual pages, one file a command
+    Man {
+        /// Where the files go
+        directory: PathBuf,
+    },
+}
+
+/// What a source is.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum SourceKind {
+    /// A directory
+    #[default]
+    Dir,
+    /// composefs dump text
+    Dump,
+}
+
+/// Which format version to write.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum FormatVersion {
+    /// 0, or 1 when the tree holds a whiteout
+    #[default]
+    Auto,
+    /// Version 0
+    #[value(name = "0")]
+    V0,
+    /// Version 1
+    #[value(name = "1")]
+    V1,
+}
+
+/// Whose tree of a directory to make.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Compat {
+    /// Each name of a file becomes a file of its own
+    Mkcomposefs,
+}
+
+/// Which extended attributes are recorded.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Xattrs {
+    /// All that the kernel shows
+    #[default]
+    All,
+    /// Those that begin with `user.`
+    User,
+    /// None
+    None,
+}

@@ -1,0 +1,51 @@
+//! One file per command: a checked request to the library, and its answer as text or JSON.
+
+mod cat;
+mod diff;
+mod digest;
+mod docs;
+mod extract;
+mod image;
+mod import;
+mod ls;
+mod seal;
+mod store;
+mod verify;
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use treeseal::trust::Stream;
+
+use crate::args::{Arguments, Command};
+use crate::output::{Failure, Outcome, Output};
+
+/// Runs the command that was asked for.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Outcome, Failure> {
+    let outcome = match &arguments.command {
+        Command::Seal(seal) => seal::run(seal, output),
+        Command::Verify(verify) => verify::run(verify, output),
+        Command::Ls(ls) => ls::run(ls, output),
+        Command::Cat(cat) => cat::run(cat, output),
+        Command::Extract(extract) => extract::run(extract, output),
+        Command::Diff(diff) => diff::run(diff, output),
+        Command::Digest(digest) => digest::run(digest, output),
+        Command::Image(image) => image::run(image, output),
+        Command::Store(store) => store::run(store, output),
+        Command::Docs(docs) => docs::run(docs, output),
+    }?;
+    output.flush()?;
+    Ok(outcome)
+}
+
+fn stream(name: &str) -> Result<Stream, Failure> {
+    name.parse().map_err(|error: treeseal::trust::StreamError| {
+        Failure::usage(error.to_string(), "a stream is like vendor/product/arch/channel")
+    })
+}
+
+/// A path in a tree as bytes, absolute.
+fn tree_path(path: &Path) -> Vec<u8> {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.starts_with(b"/") { bytes.to_vec() } else { [b"/", bytes].concat() }
+}

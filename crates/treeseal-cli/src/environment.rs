@@ -1,0 +1,61 @@
+//! What the environment says about where things lie. Flags win over it.
+
+use std::env;
+use std::path::PathBuf;
+
+use treeseal::Locations;
+
+use crate::args::Places;
+use crate::output::Failure;
+
+/// Where things lie, by the flags, the environment, and the user who runs the command.
+pub(crate) fn locations(places: &Places) -> Result<Locations, Failure> {
+    let mut locations = default_locations()?;
+    if let Some(store) = &places.store {
+        locations.store.clone_from(store);
+    }
+    if let Some(root) = &places.root {
+        locations.root.clone_from(root);
+        // Keys lie beside the root that knows them.
+        if let Some(directory) = root.parent() {
+            locations.keys = directory.join("keys");
+        }
+    }
+    if let Some(state) = &places.state {
+        locations.state.clone_from(state);
+    }
+    Ok(locations)
+}
+
+fn default_locations() -> Result<Locations, Failure> {
+    if treeseal::is_superuser() {
+        return Ok(Locations::of_system());
+    }
+    let home = env::var_os("HOME").map(PathBuf::from);
+    let directory = |variable: &str, below_home: &str| {
+        let set = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        set.or_else(|| Some(home.as_ref()?.join(below_home))).ok_or_else(|| {
+            Failure::usage(
+                format!("neither {variable} nor HOME is set, so there is no place for the store"),
+                "set HOME, or give --store, --root and --state",
+            )
+        })
+    };
+    Ok(Locations::of_user(
+        &directory("XDG_CONFIG_HOME", ".config")?,
+        &directory("XDG_DATA_HOME", ".local/share")?,
+        &directory("XDG_STATE_HOME", ".local/state")?,
+    ))
+}
+
+/// The time that every file is to get, from `SOURCE_DATE_EPOCH`.
+pub(crate) fn source_date_epoch() -> Result<Option<i64>, Failure> {
+    let Some(value) = env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let number = value.to_str().and_then(|text| text.parse().ok());
+    number.map(Some).ok_or_else(|| {
+        Failure::usage(
+            format!("SOURCE_DATE_EPOCH is `{}`, which is not a number", value.display()),
+            "set it to seconds since 1970, or unset it",
+        )
+    })
+}

@@ -1,0 +1,141 @@
+//! stdout is data; stderr is `error:`, `caused by:` and `hint:`.
+
+#![allow(clippy::print_stderr, reason = "this is the place that prints")]
+
+use std::error::Error as _;
+use std::io::{self, BufWriter, StdoutLock, Write};
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+/// What a command that ran to its end has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Done, verified, the same: exit code 0.
+    Yes,
+    /// The answer is no: different, damaged. Exit code 1.
+    No,
+}
+
+impl Outcome {
+    pub(crate) fn exit_code(self) -> ExitCode {
+        match self {
+            Self::Yes => ExitCode::SUCCESS,
+            Self::No => ExitCode::from(1),
+        }
+    }
+}
+
+/// Why a command did not run to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The library says so.
+    #[error(transparent)]
+    Treeseal(#[from] treeseal::Error),
+    /// What was asked for cannot be meant.
+    #[error("{message}")]
+    Usage { message: String, hint: Option<String> },
+    /// stdout took no more.
+    #[error("cannot write to stdout")]
+    Stdout(#[source] io::Error),
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Treeseal(error) if error.answer() == treeseal::Answer::No => ExitCode::from(1),
+            _ => ExitCode::from(2),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Treeseal(error) => error.hint(),
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::Stdout(_) => None,
+        }
+    }
+}
+
+/// Where a command's data goes.
+pub(crate) struct Output {
+    stdout: BufWriter<StdoutLock<'static>>,
+    json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { stdout: BufWriter::with_capacity(64 * 1024, io::stdout().lock()), json }
+    }
+
+    /// Whether data is wanted as JSON: one object, or one object a line for lists.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.stdout.write_all(bytes).map_err(Failure::Stdout)
+    }
+
+    /// Writes a line of text.
+    pub(crate) fn line(&mut self, line: impl AsRef<[u8]>) -> Result<(), Failure> {
+        self.bytes(line.as_ref())?;
+        self.bytes(b"\n")
+    }
+
+    /// Writes a line of JSON.
+    pub(crate) fn json(&mut self, value: &Value) -> Result<(), Failure> {
+        self.line(value.to_string())
+    }
+
+    /// A writer for the library, for data that is written as it is.
+    pub(crate) fn as_write(&mut self) -> impl Write + '_ {
+        &mut self.stdout
+    }
+
+    /// Writes out what is buffered.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.stdout.flush().map_err(Failure::Stdout)
+    }
+
+    /// Tells a person something that is no data.
+    pub(crate) fn note(&mut self, text: &str) {
+        eprintln!("{text}");
+    }
+
+    /// Says why the command failed and what can be done, and gives the exit code.
+    pub(crate) fn fail(&mut self, failure: &Failure) -> ExitCode {
+        // A reader that has seen enough closes the pipe: no error worth a word.
+        if let Failure::Stdout(error) = failure
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
+            return failure.exit_code();
+        }
+        // What was written before the failure is data all the same.
+        let _ = self.stdout.flush();
+        eprintln!("error: {failure}");
+        let mut cause = failure.source();
+        while let Some(error) = cause {
+            eprintln!("caused by: {error}");
+            cause = error.source();
+        }
+        if let Some(hint) = failure.hint() {
+            eprintln!("hint: {hint}");
+        }
+        failure.exit_code()
+    }
+}
+
+/// Bytes of a name or path as JSON text: UTF-8 as it is, other bytes as `\xHH` with backslashes
+/// doubled, as dump text has them.
+pub(crate) fn json_path(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains('\\') => Value::from(text),
+        _ => Value::from(bytes.escape_ascii().to_string()),
+    }
+}

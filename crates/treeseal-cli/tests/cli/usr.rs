@@ -1,0 +1,40 @@
+//! A whole real system: `/usr` of the machine, sealed, checked, and taken out again.
+
+use std::fs;
+
+use crate::support::{Machine, program, require_root};
+
+#[test]
+fn usr_comes_back_as_it_was() {
+    require_root();
+    let machine = Machine::new();
+    let tree = std::path::Path::new("/usr");
+    let stream = "test/usr/any/stable";
+    machine.seal(tree, stream);
+
+    let verified = machine.run(["verify", stream, "--deep"]).ok().text();
+    assert!(verified.contains("scan: every byte of"), "{verified}");
+
+    let copy = machine.path("copy");
+    machine.run(["extract".as_ref(), stream.as_ref(), copy.as_os_str()]).ok();
+    assert!(fs::read_dir(copy.join("share")).unwrap().count() > 10);
+
+    // An independent program compares content by checksum, and owners, modes, times, links,
+    // attributes and access control lists.
+    let differences = program(
+        "rsync",
+        "rsync",
+        [
+            "-aHAXn",
+            "--checksum",
+            "--delete",
+            "--itemize-changes",
+            "/usr/",
+            &format!("{}/", copy.display()),
+        ],
+    )
+    .ok()
+    .text();
+    assert_eq!(differences, "");
+    machine.run(["diff".as_ref(), stream.as_ref(), copy.as_os_str()]).ok();
+}

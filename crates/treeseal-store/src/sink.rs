@@ -1,0 +1,539 @@
+//! Many objects at once.
+//!
+//! Content is written to temporary files by as many threads as call in. A *batch* of them is
+//! committed with one `syncfs` and then renamed, so that an object costs no `fsync` of its own;
+//! `spec/store.md` argues why that is safe. A batch is bounded in files and bytes: so is what a
+//! crash or a full disk can leave, and what is remembered to find equal content.
+//!
+//! Content that fits a buffer is hashed there and written only if it is new. Longer content is
+//! hashed while it is written, out of the same buffer: what is stored is what was hashed. Where the
+//! filesystem can share blocks between files, content is cloned first and hashed from the clone,
+//! which nobody else has.
+
+use std::collections::HashSet;
+use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use treeseal_sys::{Barrier, EntryKind, TempEntry};
+use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Measured, Params};
+
+use crate::layout::sidecar_size;
+use crate::{ContentError, Part, StoreError, Writer};
+
+/// Takes in objects from any number of threads; made by [`Writer::object_sink`].
+pub struct ObjectSink<'w> {
+    writer: &'w Writer,
+    params: Params,
+    progress: Option<&'w SinkProgress<'w>>,
+    limits: Limits,
+    /// Digests that someone is storing or has put into the open batch.
+    claimed: Box<[Mutex<HashSet<FileDigest>>]>,
+    batch: Mutex<Batch<'w>>,
+    /// Held while a batch is committed, so that there is at most one more.
+    committing: Mutex<()>,
+    buffers: Mutex<Vec<Vec<u8>>>,
+    totals: Totals,
+    failed: AtomicBool,
+    may_clone: AtomicBool,
+}
+
+/// How a sink stores.
+#[derive(Clone, Copy)]
+pub struct SinkOptions<'w> {
+    /// The algorithm of the file digests; blocks have 4096 bytes, without salt.
+    pub algorithm: HashAlgorithm,
+    /// Is told of every object, by the thread that stored it.
+    pub progress: Option<&'w SinkProgress<'w>>,
+}
+
+/// Is told of every object that was put.
+pub type SinkProgress<'w> = dyn Fn(Stored) + Sync + 'w;
+
+/// What became of an object that was put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its digest.
+    pub digest: FileDigest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether the store did not have it yet.
+    pub new: bool,
+}
+
+/// What was put into a sink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SinkStats {
+    /// Objects that the store did not have.
+    pub new_objects: u64,
+    /// Their bytes.
+    pub new_bytes: u64,
+    /// How often an object was put that the store had.
+    pub existing_objects: u64,
+    /// Bytes of those, counted each time.
+    pub existing_bytes: u64,
+    /// Sidecars written.
+    pub new_sidecars: u64,
+}
+
+/// When a batch is committed.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    files: usize,
+    bytes: u64,
+}
+
+/// Files that have no name yet.
+#[derive(Default)]
+struct Batch<'w> {
+    files: Vec<Pending<'w>>,
+    bytes: u64,
+}
+
+struct Pending<'w> {
+    temp: TempEntry<'w>,
+    part: Part,
+    digest: FileDigest,
+    /// `digest.object_path()`
+    name: String,
+}
+
+#[derive(Default)]
+struct Totals {
+    new_objects: AtomicU64,
+    new_bytes: AtomicU64,
+    existing_objects: AtomicU64,
+    existing_bytes: AtomicU64,
+    new_sidecars: AtomicU64,
+}
+
+/// What is to happen with content, once its digest is known.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanted<'s> {
+    /// It is stored, unless the store has an object of this digest and size.
+    All,
+    /// It is stored if its digest is one of these, whatever the store has under it.
+    Replace(&'s HashSet<FileDigest>),
+    /// Its sidecar is stored if its digest is this one, whatever the store has under it.
+    SidecarOf(FileDigest),
+}
+
+/// What the store lacks of an object.
+#[derive(Clone, Copy)]
+struct Lacking {
+    object: bool,
+    sidecar: bool,
+}
+
+/// Temporary files in a batch: as many as a directory takes without becoming slow, and few enough
+/// to remove at once after a crash.
+const BATCH_FILES: usize = 4096;
+
+/// Bytes in a batch: what a full disk may have been given in vain.
+const BATCH_BYTES: u64 = 1 << 30;
+
+/// Content below this many bytes is read whole before anything is written.
+pub(crate) const WHOLE: usize = 1 << 20;
+
+/// Bytes of longer content that are hashed and written at a time: they stay in the processor's
+/// cache in between.
+const PIECE: usize = 256 << 10;
+
+/// Up to this many files or directories each is made durable on its own: `syncfs` would also wait
+/// for everything that others have written.
+const FEW: usize = 32;
+
+/// Parts of the set of claimed digests, so that threads seldom wait for each other.
+const SHARDS: usize = 64;
+
+impl Default for SinkOptions<'_> {
+    /// SHA-256, in silence.
+    fn default() -> Self {
+        Self { algorithm: HashAlgorithm::Sha256, progress: None }
+    }
+}
+
+impl<'w> ObjectSink<'w> {
+    pub(crate) fn new(writer: &'w Writer, options: SinkOptions<'w>) -> Self {
+        Self {
+            writer,
+            params: Params::with_algorithm(options.algorithm),
+            progress: options.progress,
+            limits: Limits { files: BATCH_FILES, bytes: BATCH_BYTES },
+            claimed: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            batch: Mutex::default(),
+            committing: Mutex::default(),
+            buffers: Mutex::default(),
+            totals: Totals::default(),
+            failed: AtomicBool::new(false),
+            may_clone: AtomicBool::new(true),
+        }
+    }
+
+    /// Commits a batch at this many files or bytes instead of 4096 and 1 GiB.
+    #[must_use]
+    pub fn with_batch_limits(mut self, files: usize, bytes: u64) -> Self {
+        self.limits = Limits { files, bytes };
+        self
+    }
+
+    /// Stores everything that a reader gives. `size` is its length, if it is known: another length
+    /// is an error.
+    ///
+    /// An error of reading leaves the sink as it was; after any other it cannot be committed.
+    pub fn put_reader(
+        &self,
+        content: &mut dyn Read,
+        size: Option<u64>,
+    ) -> Result<FileDigest, StoreError> {
+        Ok(self.put(content, size, None, Wanted::All)?.digest)
+    }
+
+    /// Stores the content of an open file of `size` bytes, from its beginning. `content` reads that
+    /// file; it is not read where blocks can be shared.
+    pub fn put_file(
+        &self,
+        content: &mut dyn Read,
+        size: u64,
+        file: BorrowedFd<'_>,
+    ) -> Result<FileDigest, StoreError> {
+        Ok(self.put(content, Some(size), Some(file), Wanted::All)?.digest)
+    }
+
+    /// Makes everything durable that was put, under its name.
+    pub fn commit(self) -> Result<SinkStats, StoreError> {
+        if self.failed.load(Ordering::SeqCst) {
+            return Err(StoreError::SinkFailed);
+        }
+        self.commit_batch()?;
+        self.sync_names()?;
+        Ok(self.totals.stats())
+    }
+
+    pub(crate) fn writer(&self) -> &'w Writer {
+        self.writer
+    }
+
+    pub(crate) fn put(
+        &self,
+        content: &mut dyn Read,
+        size: Option<u64>,
+        file: Option<BorrowedFd<'_>>,
+        wanted: Wanted<'_>,
+    ) -> Result<Stored, StoreError> {
+        if self.failed.load(Ordering::SeqCst) {
+            return Err(StoreError::SinkFailed);
+        }
+        let result = self.take_in(content, size, file, wanted);
+        match &result {
+            Ok(stored) => {
+                if let Some(progress) = self.progress {
+                    progress(*stored);
+                }
+            }
+            Err(StoreError::Content(_)) => {}
+            // Another thread may have been told that this one stores the object.
+            Err(_) => self.failed.store(true, Ordering::SeqCst),
+        }
+        result
+    }
+
+    fn take_in(
+        &self,
+        content: &mut dyn Read,
+        size: Option<u64>,
+        file: Option<BorrowedFd<'_>>,
+        wanted: Wanted<'_>,
+    ) -> Result<Stored, StoreError> {
+        if let (Some(size), Some(file)) = (size, file)
+            && size >= WHOLE as u64
+            && let Some(stored) = self.take_clone(file, size, wanted)?
+        {
+            return Ok(stored);
+        }
+        let mut buffer = lock(&self.buffers).pop().unwrap_or_else(|| vec![0; WHOLE]);
+        let result = match fill(content, &mut buffer) {
+            Ok(filled) if filled < buffer.len() => self.take_whole(&buffer[..filled], size, wanted),
+            Ok(_) => self.take_pieces(content, &mut buffer, size, wanted),
+            Err(error) => Err(ContentError::Read(error).into()),
+        };
+        lock(&self.buffers).push(buffer);
+        result
+    }
+
+    /// Stores content that is in memory.
+    fn take_whole(
+        &self,
+        bytes: &[u8],
+        size: Option<u64>,
+        wanted: Wanted<'_>,
+    ) -> Result<Stored, StoreError> {
+        check_size(size, bytes.len() as u64)?;
+        let mut digester = self.digester(bytes.len());
+        digester.update(bytes);
+        self.store(digester.finish(), wanted, || {
+            let mut temp = self.writer.create_temp()?;
+            temp.append(bytes)?;
+            Ok(temp.close())
+        })
+    }
+
+    /// Stores longer content, of which `buffer` holds the beginning.
+    fn take_pieces(
+        &self,
+        content: &mut dyn Read,
+        buffer: &mut [u8],
+        size: Option<u64>,
+        wanted: Wanted<'_>,
+    ) -> Result<Stored, StoreError> {
+        let mut temp = self.writer.create_temp()?;
+        let mut digester = Digester::with_tree(self.params.clone());
+        for piece in buffer.chunks(PIECE) {
+            digester.update(piece);
+            temp.append(piece)?;
+        }
+        let piece = &mut buffer[..PIECE];
+        loop {
+            let filled = fill(content, piece).map_err(ContentError::Read)?;
+            digester.update(&piece[..filled]);
+            temp.append(&piece[..filled])?;
+            if filled < piece.len() {
+                break;
+            }
+        }
+        let measured = digester.finish();
+        check_size(size, measured.size)?;
+        self.store(measured, wanted, || Ok(temp.close()))
+    }
+
+    /// Stores the content of a file by sharing its blocks; `None` where that cannot be done.
+    fn take_clone(
+        &self,
+        file: BorrowedFd<'_>,
+        size: u64,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Stored>, StoreError> {
+        if !self.may_clone.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let mut temp = self.writer.create_temp()?;
+        if !temp.clone_content(file)? {
+            self.may_clone.store(false, Ordering::Relaxed);
+            return Ok(None);
+        }
+        let mut digester = Digester::with_tree(self.params.clone());
+        let mut buffer = vec![0; PIECE];
+        let mut offset = 0;
+        loop {
+            let filled = temp.read_at(&mut buffer, offset)?;
+            if filled == 0 {
+                break;
+            }
+            digester.update(&buffer[..filled]);
+            offset += filled as u64;
+        }
+        let measured = digester.finish();
+        check_size(Some(size), measured.size)?;
+        self.store(measured, wanted, || Ok(temp.close())).map(Some)
+    }
+
+    /// Puts an object into the batch, unless it is there or in the store. `file` gives its content
+    /// under a temporary name.
+    fn store(
+        &self,
+        measured: Measured,
+        wanted: Wanted<'_>,
+        file: impl FnOnce() -> Result<TempEntry<'w>, StoreError>,
+    ) -> Result<Stored, StoreError> {
+        let Measured { digest, size, tree, .. } = measured;
+        let existing = Stored { digest, size, new: false };
+        if !wanted.includes(&digest) {
+            return Ok(existing);
+        }
+        // The claim comes before the look, or two threads could both see nothing.
+        if !self.claim(&digest) {
+            self.totals.count(&existing);
+            return Ok(existing);
+        }
+        let name = digest.object_path();
+        let lacking = match wanted {
+            Wanted::All => self.lacking(&name, size)?,
+            Wanted::Replace(_) | Wanted::SidecarOf(_) => Lacking {
+                object: matches!(wanted, Wanted::Replace(_)),
+                sidecar: sidecar_size(&self.params, size) > 0,
+            },
+        };
+        if !lacking.object && !lacking.sidecar {
+            self.touch(&digest, size);
+            self.release(&digest);
+            self.totals.count(&existing);
+            return Ok(existing);
+        }
+        self.touch(&digest, size);
+        let mut files = Vec::with_capacity(2);
+        if lacking.object {
+            let temp = file()?;
+            files.push(Pending { temp, part: Part::Object, digest, name: name.clone() });
+        }
+        if lacking.sidecar {
+            let mut temp = self.writer.create_temp()?;
+            temp.append(&tree.unwrap_or_default())?;
+            files.push(Pending { temp: temp.close(), part: Part::Sidecar, digest, name });
+            self.totals.new_sidecars.fetch_add(1, Ordering::Relaxed);
+        }
+        let stored = Stored { digest, size, new: lacking.object };
+        self.totals.count(&stored);
+        self.add_to_batch(files, size)?;
+        Ok(stored)
+    }
+
+    fn digester(&self, size: usize) -> Digester {
+        if size > self.params.block_size() {
+            Digester::with_tree(self.params.clone())
+        } else {
+            Digester::new(self.params.clone())
+        }
+    }
+
+    /// Looks for an object and its sidecar by name and size. Whether their content is right is for
+    /// `fsck` to find out.
+    fn lacking(&self, name: &str, size: u64) -> Result<Lacking, StoreError> {
+        let lacks = |part, size| -> Result<bool, StoreError> {
+            let found = self.writer.fanout(part).dir().look(name)?;
+            Ok(found != Some((EntryKind::Regular, size)))
+        };
+        let tree = sidecar_size(&self.params, size);
+        Ok(Lacking {
+            object: lacks(Part::Object, size)?,
+            sidecar: tree > 0 && lacks(Part::Sidecar, tree)?,
+        })
+    }
+
+    /// Notes that the names of an object that is there may not be durable: whoever gave them may
+    /// have been stopped before.
+    fn touch(&self, digest: &FileDigest, size: u64) {
+        self.writer.fanout(Part::Object).touch(digest);
+        if size > self.params.block_size() as u64 {
+            self.writer.fanout(Part::Sidecar).touch(digest);
+        }
+    }
+
+    fn add_to_batch(&self, files: Vec<Pending<'w>>, bytes: u64) -> Result<(), StoreError> {
+        let full = {
+            let mut batch = lock(&self.batch);
+            batch.files.extend(files);
+            batch.bytes += bytes;
+            batch.files.len() >= self.limits.files || batch.bytes >= self.limits.bytes
+        };
+        if full { self.commit_batch() } else { Ok(()) }
+    }
+
+    /// Makes the files of the open batch durable and gives them their names.
+    fn commit_batch(&self) -> Result<(), StoreError> {
+        let _committing = lock(&self.committing);
+        let batch = std::mem::take(&mut *lock(&self.batch));
+        if batch.files.is_empty() {
+            return Ok(());
+        }
+        if self.each_file(batch.files.len()) {
+            batch.files.iter().try_for_each(|file| file.temp.sync())?;
+        } else {
+            self.writer.store().dir().sync_filesystem()?;
+        }
+        let digests: Vec<FileDigest> = batch.files.iter().map(|file| file.digest).collect();
+        for file in batch.files {
+            self.writer.fanout(file.part).rename(file.temp, &file.digest, &file.name)?;
+        }
+        // From here on the names are found.
+        digests.iter().for_each(|digest| self.release(digest));
+        Ok(())
+    }
+
+    /// Makes the names durable that were given, or found.
+    fn sync_names(&self) -> Result<(), StoreError> {
+        let fanouts = [self.writer.fanout(Part::Object), self.writer.fanout(Part::Sidecar)];
+        if self.each_file(fanouts.iter().map(|fanout| fanout.touched()).sum()) {
+            return fanouts.iter().try_for_each(|fanout| fanout.sync_touched());
+        }
+        self.writer.store().dir().sync_filesystem()?;
+        fanouts.iter().for_each(|fanout| fanout.all_durable());
+        Ok(())
+    }
+
+    fn each_file(&self, count: usize) -> bool {
+        count <= FEW || self.writer.store().dir().barrier() == Barrier::EachFile
+    }
+
+    fn claim(&self, digest: &FileDigest) -> bool {
+        lock(self.shard(digest)).insert(*digest)
+    }
+
+    fn release(&self, digest: &FileDigest) {
+        lock(self.shard(digest)).remove(digest);
+    }
+
+    fn shard(&self, digest: &FileDigest) -> &Mutex<HashSet<FileDigest>> {
+        let last = digest.as_bytes().last().copied().map_or(0, usize::from);
+        &self.claimed[last % SHARDS]
+    }
+}
+
+impl Wanted<'_> {
+    fn includes(&self, digest: &FileDigest) -> bool {
+        match self {
+            Self::All => true,
+            Self::Replace(digests) => digests.contains(digest),
+            Self::SidecarOf(only) => only == digest,
+        }
+    }
+}
+
+impl Totals {
+    fn count(&self, stored: &Stored) {
+        let (objects, bytes) = if stored.new {
+            (&self.new_objects, &self.new_bytes)
+        } else {
+            (&self.existing_objects, &self.existing_bytes)
+        };
+        objects.fetch_add(1, Ordering::Relaxed);
+        bytes.fetch_add(stored.size, Ordering::Relaxed);
+    }
+
+    fn stats(&self) -> SinkStats {
+        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        SinkStats {
+            new_objects: read(&self.new_objects),
+            new_bytes: read(&self.new_bytes),
+            existing_objects: read(&self.existing_objects),
+            existing_bytes: read(&self.existing_bytes),
+            new_sidecars: read(&self.new_sidecars),
+        }
+    }
+}
+
+fn check_size(expected: Option<u64>, found: u64) -> Result<(), StoreError> {
+    match expected {
+        Some(expected) if expected != found => Err(ContentError::Size { expected, found }.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Reads until the buffer is full or the content ends.
+fn fill(content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match content.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// What a mutex guards here is whole at every moment, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

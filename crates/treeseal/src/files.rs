@@ -1,0 +1,70 @@
+//! Small files outside the store: the trust root, keys, what is remembered.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use crate::Error;
+
+/// Who may read a file that is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readable {
+    ByAll,
+    ByOwner,
+}
+
+/// Reads a file of at most `limit` bytes; `None` if there is none.
+pub(crate) fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+    let failed = |source| Error::io("read", path, source);
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > limit {
+        return Err(Error::FileTooLarge { path: path.to_owned(), limit });
+    }
+    Ok(Some(bytes))
+}
+
+/// Writes a file in place of one that may be there: after a crash there is the old or the new one.
+pub(crate) fn replace(path: &Path, bytes: &[u8], readable: Readable) -> Result<(), Error> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    make_directory(directory)?;
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}.tmp", std::process::id()));
+    let temporary = Path::new(&temporary);
+    let written = write_new(temporary, bytes, readable)
+        .and_then(|()| fs::rename(temporary, path))
+        .and_then(|()| fs::File::open(directory)?.sync_all());
+    written.map_err(|source| {
+        // Nothing is left behind; that this may fail too does not matter to the caller.
+        let _ = fs::remove_file(temporary);
+        Error::io("write", path, source)
+    })
+}
+
+fn write_new(path: &Path, bytes: &[u8], readable: Readable) -> io::Result<()> {
+    let mode = match readable {
+        Readable::ByAll => 0o644,
+        Readable::ByOwner => 0o600,
+    };
+    // One that a process with this number left when it was killed is of no use to anyone.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes a directory that only its owner may enter, with those above it.
+fn make_directory(path: &Path) -> Result<(), Error> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(path).map_err(|source| Error::io("create", path, source))
+}

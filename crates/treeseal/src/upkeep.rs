@@ -1,0 +1,121 @@
+//! Keeping a store in order: what it holds, what is wrong with it, what it does not need.
+
+use std::path::Path;
+
+use treeseal_erofs::{Image, Index, to_tree};
+use treeseal_store::{
+    Finding, FsckOptions, FsckReport, GcOptions, GcReport, Reachable, References, Removal,
+    RepairReport, SealFile, Store, StreamSeals, Usage,
+};
+use treeseal_trust::{Envelope, Sequence, Statement};
+
+use crate::progress::Progress;
+use crate::sealed::objects_of;
+use crate::{Error, Locations};
+
+/// What a store holds.
+#[derive(Clone, Debug)]
+pub struct StoreStat {
+    /// Files and bytes.
+    pub usage: Usage,
+    /// Streams, each with its seals and its current one.
+    pub streams: Vec<(StreamSeals, Option<Sequence>)>,
+}
+
+/// Says what a store holds.
+pub fn stat(locations: &Locations) -> Result<StoreStat, Error> {
+    let store = Store::open_read_only(&locations.store)?;
+    let mut streams = Vec::new();
+    for seals in store.streams()? {
+        let current = store.current(&seals.stream)?;
+        streams.push((seals, current));
+    }
+    Ok(StoreStat { usage: store.usage()?, streams })
+}
+
+/// Checks everything in a store, and tells `found` of each problem.
+///
+/// This is upkeep, not verification: seals are taken as they are, to know what they refer to.
+pub fn fsck(
+    locations: &Locations,
+    progress: &dyn Progress,
+    found: &mut (dyn FnMut(Finding) + Send),
+) -> Result<FsckReport, Error> {
+    let store = Store::open_read_only(&locations.store)?;
+    let references = known_references(&store)?;
+    let report = |bytes| progress.files(0, bytes);
+    let options = FsckOptions { progress: Some(&report), ..FsckOptions::default() };
+    Ok(treeseal_store::fsck(&store, Some(&references), options, found)?)
+}
+
+/// Checks everything in a store and heals what it can from the files below `copies`.
+pub fn repair(
+    locations: &Locations,
+    copies: &[&Path],
+    progress: &dyn Progress,
+) -> Result<RepairReport, Error> {
+    let store = Store::open(&locations.store)?;
+    let mut writer = store.writer()?;
+    let references = known_references(&store)?;
+    let report = |bytes| progress.files(0, bytes);
+    let options = FsckOptions { progress: Some(&report), ..FsckOptions::default() };
+    Ok(treeseal_store::repair(&mut writer, Some(&references), copies, options)?)
+}
+
+/// Removes what no seal reaches, and tells `removed` of each file.
+pub fn gc(
+    locations: &Locations,
+    options: GcOptions,
+    removed: &mut dyn FnMut(Removal),
+) -> Result<GcReport, Error> {
+    let store = Store::open(&locations.store)?;
+    let mut writer = store.writer()?;
+    // A seal that cannot be followed to its last object fails the whole: what it needs is not known.
+    let reachable = Reachable::collect(&writer, |seal, references| {
+        add_references(&store, seal, references).map_err(|error| error.to_string())
+    })?;
+    Ok(treeseal_store::gc(&mut writer, &reachable, options, removed)?)
+}
+
+/// What the seals of a store refer to, as far as it can be read; what cannot is for the check to
+/// find.
+fn known_references(store: &Store) -> Result<References, Error> {
+    let mut references = References::new();
+    for seals in store.streams()? {
+        for sequence in seals.sequences {
+            let envelope = store.seal(&seals.stream, sequence)?;
+            let seal = SealFile { stream: &seals.stream, sequence, envelope: &envelope };
+            // Its image, if it could be read so far, has been added.
+            let _ = add_references(store, seal, &mut references);
+        }
+    }
+    Ok(references)
+}
+
+/// Adds the images that a seal names, and the objects that these refer to.
+fn add_references(
+    store: &Store,
+    seal: SealFile<'_>,
+    references: &mut References,
+) -> Result<(), Error> {
+    let refused =
+        |source| Error::Seal { stream: seal.stream.clone(), sequence: seal.sequence, source };
+    let envelope = Envelope::parse(seal.envelope).map_err(|error| refused(error.into()))?;
+    let statement = Statement::parse(envelope.payload()).map_err(|error| refused(error.into()))?;
+    let digests = &statement.digests;
+    let Some(name) = digests.fsverity_sha256.or(digests.fsverity_sha512) else { return Ok(()) };
+    if !references.add_image(name) {
+        return Ok(());
+    }
+    let bytes = store.read_image(&name, statement.image_size)?;
+    let malformed = |source| Error::Image {
+        path: store.path().join("images").join(name.object_path()),
+        source,
+    };
+    let image = Image::parse(&bytes).and_then(Index::new);
+    let tree = image.and_then(|index| to_tree(&index)).map_err(malformed)?;
+    for (digest, size) in objects_of(&tree)? {
+        references.add_object(digest, size);
+    }
+    Ok(())
+}
