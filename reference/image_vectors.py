@@ -225,8 +225,6 @@ add("whiteout-with-a-long-mark", "mkcomposefs fails when the replaced value is l
     mkcomposefs="refuses")
 add("whiteout-by-wrapped-number", "Of a device number the low 32 bits count.",
     whiteout("/gone", rdev=4294967296), line("/dev", "20644", rdev=4294967295))
-add("whiteout-hard-links-only", "A link to a whiteout elsewhere.",
-    directory("/a"), whiteout("/a/x"), link("/y", "/a/x"))
 add("block-device-0-is-no-whiteout", "Only a character device is one.", line("/b", "60644"))
 
 # Extended attributes

@@ -10,14 +10,12 @@ use treeseal_tree::dump::{DumpParser, Strictness};
 /// Text after which a listing is given up: a small image may have long ones.
 const TEXT: usize = 16 << 20;
 
-enum Stop {
-    Image(ImageError),
-    TooMuch,
-}
+/// A refusal, or text that is long enough.
+struct Stop;
 
 impl From<ImageError> for Stop {
-    fn from(error: ImageError) -> Self {
-        Self::Image(error)
+    fn from(_: ImageError) -> Self {
+        Self
     }
 }
 
@@ -28,8 +26,8 @@ pub fn image_read(bytes: &[u8]) {
 
 fn read_image(bytes: &[u8]) -> Result<(), Stop> {
     let mut left = TEXT;
-    let mut sink = |piece: &[u8]| {
-        left = left.checked_sub(piece.len()).ok_or(Stop::TooMuch)?;
+    let mut sink = |piece: &[u8]| -> Result<(), Stop> {
+        left = left.checked_sub(piece.len()).ok_or(Stop)?;
         Ok(())
     };
     let image = Image::parse(bytes)?;

@@ -10,12 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use treeseal_erofs::{FormatVersion, ImageWriter, VersionChoice};
-use treeseal_testkit::{load_vectors, program, require_root, run};
+use treeseal_testkit::{IMAGE_SCENARIOS, load_vectors, program, require_root, run};
 use treeseal_tree::dump::{DumpParser, Strictness};
 use treeseal_tree::{Content, FileType, InodeId, Tree, display_path};
-
-/// Change this with the scenarios: a test that finds no files must not pass.
-const SCENARIOS: usize = 188;
 
 #[test]
 fn fsck_accepts_the_images_of_the_vectors() {
@@ -23,7 +20,7 @@ fn fsck_accepts_the_images_of_the_vectors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("image");
     let mut checked = 0;
-    for vector in load_vectors("image", SCENARIOS) {
+    for vector in load_vectors("image", IMAGE_SCENARIOS) {
         let Ok(tree) = DumpParser::parse(&vector.dump(), Strictness::Lenient) else { continue };
         let image = ImageWriter::new(&tree, VersionChoice::Auto).unwrap().to_bytes();
         fs::write(&path, image).unwrap();

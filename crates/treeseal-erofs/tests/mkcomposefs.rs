@@ -7,11 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use treeseal_erofs::{FormatVersion, ImageWriter, VersionChoice};
-use treeseal_testkit::{Vector, load_vectors, peer, python, repository, run};
+use treeseal_testkit::{IMAGE_SCENARIOS, Vector, load_vectors, peer, python, repository, run};
 use treeseal_tree::dump::{DumpParser, Strictness};
-
-/// Change this with the scenarios: a test that finds no files must not pass.
-const SCENARIOS: usize = 188;
 
 const VERSIONS: [VersionChoice; 3] = [
     VersionChoice::Fixed(FormatVersion::V0),
@@ -23,7 +20,7 @@ const VERSIONS: [VersionChoice; 3] = [
 fn it_makes_of_each_vector_what_the_vector_says() {
     let peer = Peer::new();
     let mut failures = Vec::new();
-    for vector in load_vectors("image", SCENARIOS) {
+    for vector in load_vectors("image", IMAGE_SCENARIOS) {
         if vector.text("mkcomposefs") == "does-not-end" {
             continue;
         }

@@ -3,18 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use treeseal_erofs::{FormatVersion, ImageWriter, VersionChoice};
-use treeseal_testkit::{Vector, load_vectors, refusal_class, repository, sha256_hex};
+use treeseal_testkit::{
+    IMAGE_SCENARIOS, Vector, load_vectors, refusal_class, repository, sha256_hex,
+};
 use treeseal_tree::Tree;
 use treeseal_tree::dump::{DumpParser, Strictness};
 use treeseal_verity::Params;
 
-/// Change this with the scenarios: a test that finds no files must not pass.
-const SCENARIOS: usize = 188;
-
 #[test]
 fn dumps_lead_to_the_images_and_refusals_of_the_vectors() {
     let mut failures = Vec::new();
-    for vector in load_vectors("image", SCENARIOS) {
+    for vector in load_vectors("image", IMAGE_SCENARIOS) {
         let strictness =
             if vector.flag("strict") { Strictness::Strict } else { Strictness::Lenient };
         let expected = vector.text("expect");
@@ -30,7 +29,7 @@ fn dumps_lead_to_the_images_and_refusals_of_the_vectors() {
 
 #[test]
 fn the_worked_example_stands_in_the_specification() {
-    let vectors = load_vectors("image", SCENARIOS);
+    let vectors = load_vectors("image", IMAGE_SCENARIOS);
     let smallest = vectors.iter().find(|vector| vector.name == "smallest").unwrap();
     let document = std::fs::read_to_string(repository().join("spec/image.md")).unwrap();
     for version in ["0", "1"] {

@@ -304,6 +304,7 @@ impl StoreError {
                 | Self::TooLarge { .. }
                 | Self::NoSeal { .. }
                 | Self::Pointer { .. }
+                | Self::Io(DurableError::Kind { .. })
         )
     }
 

@@ -1,8 +1,9 @@
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
 use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use treeseal_sys::{
     DurableDir, DurableError, DurableOptions, Entry, EntryKind, FileLock, LockMode, LockWait,
@@ -309,6 +310,7 @@ impl Store {
             Err(error) => return Err(error),
         }
         self.refuse_foreign_content()?;
+        sync_ancestors(self.path())?;
         self.dir.ensure_dir(TEMPORARY)?;
         let temporary = self.dir.open_dir(TEMPORARY)?;
         temporary.empty()?;
@@ -328,25 +330,31 @@ impl Store {
     }
 }
 
-/// Makes the directory and those above it as far as they are missing, and their names durable.
+impl AsFd for Store {
+    /// The store's directory: for those who must not take it for something to be stored.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+}
+
+/// Makes the directory, and those above it as far as they are missing.
 fn create_directories(path: &Path) -> Result<(), StoreError> {
-    let missing: Vec<&Path> = path
-        .ancestors()
-        .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
-        .collect();
-    for directory in missing.into_iter().rev() {
-        let failed = |source| {
-            let path: PathBuf = directory.to_owned();
-            DurableError::Io { action: "create directory", path, source }
-        };
-        match DirBuilder::new().mode(0o755).create(directory) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(failed(error).into());
-            }
-            _ => {}
+    DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|source| {
+        let path = path.to_owned();
+        DurableError::Io { action: "create directory", path, source }.into()
+    })
+}
+
+/// Makes the names of all directories that lead to the store durable: any of them may be new, also
+/// from an earlier attempt that was interrupted.
+fn sync_ancestors(path: &Path) -> Result<(), StoreError> {
+    for (distance, ancestor) in path.ancestors().skip(1).enumerate() {
+        let ancestor = if ancestor.as_os_str().is_empty() { Path::new(".") } else { ancestor };
+        let synced = DurableDir::open(ancestor, DurableOptions::default()).and_then(|dir| dir.sync());
+        // Those that this process may not read it has not made.
+        if distance == 0 {
+            synced?;
         }
-        let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
-        DurableDir::open(parent.unwrap_or(Path::new(".")), DurableOptions::default())?.sync()?;
     }
     Ok(())
 }

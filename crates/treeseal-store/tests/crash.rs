@@ -154,6 +154,33 @@ fn a_crash_at_any_step_of_removing_leaves_a_sound_store_and_the_next_run_complet
     );
 }
 
+/// A process is killed at any step, which loses nothing yet; another completes the work; then the
+/// power fails. What the first had not synced must not be missed.
+#[test]
+fn work_that_was_completed_after_a_kill_survives_a_crash() {
+    for barrier in [Barrier::Filesystem, Barrier::EachFile] {
+        for stop_at in 0.. {
+            let directory = directory();
+            let path = directory.path().join("store");
+            let mut disk = Arc::new(CrashingDisk::new(&directory.path().join("aside"), stop_at));
+            let result = seal_both(&path, options(barrier, Some(Arc::clone(&disk))));
+            let was_killed = disk.crashed();
+            assert_eq!(result.is_err(), was_killed, "{result:?}");
+            Arc::get_mut(&mut disk).unwrap().after_kill();
+            seal_both(&path, options(barrier, Some(Arc::clone(&disk)))).unwrap();
+            disk.lose(Loss::Everything);
+            let what = format!("killed at step {stop_at}, {barrier:?}");
+            assert_sound(&path, &what);
+            let store = Store::open(&path).unwrap();
+            assert_eq!(store.current(&stream(STREAM)).unwrap(), Some(sequence(2)), "{what}");
+            assert!(check(&store, Some(&references(&store))).1.is_sound(), "{what}");
+            if !was_killed {
+                break;
+            }
+        }
+    }
+}
+
 #[test]
 fn a_crash_at_any_step_of_storing_long_content_leaves_a_sound_store() {
     let long = [content(1_100_000, 3)];

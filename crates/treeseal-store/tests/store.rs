@@ -627,3 +627,34 @@ fn objects_that_are_held_open_survive_their_removal() {
     let error = store.open_object(&digest_of(&bytes)).unwrap_err();
     assert!(matches!(error, StoreError::Missing { part: Part::Object, .. }), "{error}");
 }
+
+#[test]
+fn the_example_of_the_specification_is_what_is_written() {
+    let directory = directory();
+    let store = Store::create_or_open(directory.path()).unwrap();
+    let mut writer = store.writer().unwrap();
+    put(&mut writer, b"hello world\n");
+    put(&mut writer, &[b'a'; 5000]);
+    writer.put_image(HashAlgorithm::Sha256, b"image\n").unwrap();
+    writer.put_seal(&stream("acme/os"), sequence(1), b"seal\n").unwrap();
+    writer.set_current(&stream("acme/os"), sequence(1)).unwrap();
+    drop(writer);
+    let specification = include_str!("../../../spec/store.md");
+    let example = specification.split("## 12. Example").nth(1).unwrap();
+    let mut files = snapshot(directory.path());
+    assert_eq!(files.remove("lock").unwrap(), b"");
+    let description = files.remove("treeseal-store.json").unwrap();
+    assert!(example.contains(&format!("has {} bytes", description.len())));
+    assert!(example.contains(std::str::from_utf8(&description).unwrap()));
+    assert_eq!(files.len(), 6);
+    for (name, bytes) in files {
+        let line = example.lines().find(|line| line.starts_with(&name)).unwrap();
+        assert!(line.contains(&format!(" {} bytes", bytes.len())), "{line}");
+        if name.starts_with("trees") {
+            for hash in bytes[..64].chunks(32) {
+                let hash = FileDigest::from_bytes(HashAlgorithm::Sha256, hash).unwrap();
+                assert!(example.contains(&format!("\n{hash}\n")));
+            }
+        }
+    }
+}

@@ -20,4 +20,4 @@ pub use class::refusal_class;
 pub use content::{counter_words, sha256_hex};
 pub use environment::{fixtures, peer, program, python, repository, require_root, run};
 pub use lengths::boundary_lengths;
-pub use vectors::{Vector, load_vectors};
+pub use vectors::{IMAGE_SCENARIOS, VERITY_SCENARIOS, Vector, load_vectors};

@@ -5,6 +5,11 @@ use serde_json::Value;
 
 use crate::repository;
 
+/// Scenarios in `vectors/image`. Change this with them.
+pub const IMAGE_SCENARIOS: usize = 187;
+/// Scenarios in `vectors/verity`. Change this with them.
+pub const VERITY_SCENARIOS: usize = 51;
+
 /// One scenario of `vectors/`.
 #[derive(Clone, Debug)]
 pub struct Vector {

@@ -5,12 +5,9 @@
 
 use core::fmt::Write as _;
 
-use treeseal_testkit::load_vectors;
+use treeseal_testkit::{IMAGE_SCENARIOS, load_vectors};
 use treeseal_tree::dump::{DumpError, DumpParser, Strictness};
 use treeseal_tree::{Content, FileType, Mtime, Payload, Tree};
-
-/// Change this with the scenarios: a test that finds no files must not pass.
-const SCENARIOS: usize = 188;
 
 const ROOT: &str = "/ 4096 40755 2 0 0 0 0.0 - - -\n";
 
@@ -286,7 +283,7 @@ fn names_come_in_byte_order_whatever_the_order_of_the_lines() {
 /// where it says that one is wrong.
 #[test]
 fn pieces_of_any_size_give_what_the_whole_gives() {
-    for vector in load_vectors("image", SCENARIOS) {
+    for vector in load_vectors("image", IMAGE_SCENARIOS) {
         let text = vector.dump();
         let strictness =
             if vector.flag("strict") { Strictness::Strict } else { Strictness::Lenient };

@@ -6,15 +6,13 @@ use core::ops::Range;
 
 use serde_json::Value;
 use treeseal_testkit::{
-    Vector, boundary_lengths, counter_words, load_vectors, repository, sha256_hex,
+    VERITY_SCENARIOS, Vector, boundary_lengths, counter_words, load_vectors, repository, sha256_hex,
 };
 use treeseal_verity::{
     BlockError, BlockVerifier, Digester, FileDigest, Geometry, HashAlgorithm, Params, descriptor,
     formatted_digest,
 };
 
-/// Change this with the scenarios: a test that finds no files must not pass.
-const SCENARIOS: usize = 51;
 /// The longest content that the vectors have.
 const LONGEST: usize = 9_000_000;
 
@@ -152,7 +150,7 @@ fn judge(vector: &Vector) -> Result<(), BlockError> {
 }
 
 fn with_prefix(prefix: &str) -> Vec<Vector> {
-    let mut vectors = load_vectors("verity", SCENARIOS);
+    let mut vectors = load_vectors("verity", VERITY_SCENARIOS);
     vectors.retain(|vector| vector.name.starts_with(prefix));
     assert!(!vectors.is_empty(), "no scenario `{prefix}...`");
     vectors

@@ -14,7 +14,7 @@ fn tree_of_all_kinds(root: &Path) {
         fs::write(root.join(format!("d/file-{size}")), filled(size)).unwrap();
     }
     fs::hard_link(root.join("d/file-4097"), root.join("again")).unwrap();
-    fs::hard_link(root.join("d/file-64"), root.join("d/e/small-again")).unwrap();
+    fs::hard_link(root.join("d/file-64"), root.join("d/small-again")).unwrap();
     symlink("../target", root.join("d/link")).unwrap();
     symlink("x".repeat(4000), root.join("long-link")).unwrap();
     fs::set_permissions(root.join("d/e"), fs::Permissions::from_mode(0o1777)).unwrap();
@@ -119,6 +119,27 @@ fn listings_are_those_of_composefs_info() {
         let ours = run(["image", listing, "--filter", "d", image]).ok();
         assert_eq!(ours.text(), theirs.text(), "{listing} --filter=d");
     }
+}
+
+#[test]
+fn a_link_that_is_met_before_the_name_it_was_written_under_is_dumped_exactly() {
+    let machine = Machine::new();
+    let tree = machine.path("tree");
+    fs::create_dir_all(tree.join("a/deep")).unwrap();
+    fs::write(tree.join("z"), filled(100)).unwrap();
+    fs::hard_link(tree.join("z"), tree.join("a/deep/link")).unwrap();
+    let (image, dump, again) = (machine.path("image"), machine.path("dump"), machine.path("again"));
+    run(["image", "build", tree.to_str().unwrap(), image.to_str().unwrap()]).ok();
+    let text = run(["image", "dump", image.to_str().unwrap()]).ok().text();
+    assert!(text.contains("/a/deep/link 100 @100644"), "{text}");
+    fs::write(&dump, text).unwrap();
+    let built = run(["image", "build", "--from", "dump", dump.to_str().unwrap(), again.to_str().unwrap()]);
+    built.ok();
+    assert!(fs::read(&image).unwrap() == fs::read(&again).unwrap());
+    // mkcomposefs reads such a dump as well, and makes the same image of it.
+    let theirs = ["--from-file", dump.to_str().unwrap(), again.to_str().unwrap()];
+    program(peer("mkcomposefs"), "composefs", theirs).ok();
+    assert!(fs::read(&image).unwrap() == fs::read(&again).unwrap());
 }
 
 #[test]

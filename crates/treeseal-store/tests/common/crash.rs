@@ -33,7 +33,7 @@ pub enum Loss {
 pub struct CrashingDisk {
     /// Where files are kept that may come back; on the same filesystem, outside the store.
     aside: PathBuf,
-    stop_at: usize,
+    stop_at: Option<usize>,
     state: Mutex<State>,
 }
 
@@ -52,7 +52,13 @@ impl CrashingDisk {
     /// A disk that lets `stop_at` steps happen.
     pub fn new(aside: &Path, stop_at: usize) -> Self {
         fs::create_dir_all(aside).unwrap();
-        Self { aside: aside.to_owned(), stop_at, state: Mutex::default() }
+        Self { aside: aside.to_owned(), stop_at: Some(stop_at), state: Mutex::default() }
+    }
+
+    /// The same disk for the next process: what was not synced is still not synced.
+    pub fn after_kill(&mut self) {
+        self.stop_at = None;
+        self.state.lock().unwrap().crashed = false;
     }
 
     pub fn crashed(&self) -> bool {
@@ -119,7 +125,7 @@ impl CrashingDisk {
 impl StepHook for CrashingDisk {
     fn before(&self, step: Step<'_>) -> io::Result<()> {
         let mut state = self.state.lock().unwrap();
-        if state.crashed || state.steps == self.stop_at {
+        if state.crashed || Some(state.steps) == self.stop_at {
             state.crashed = true;
             return Err(io::Error::other("crash"));
         }
