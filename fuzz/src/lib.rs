@@ -36,7 +36,7 @@ fn read_image(bytes: &[u8]) -> Result<(), Stop> {
     write_list(&index, &[], &mut sink)?;
     write_objects(&index, &[], &mut sink)?;
     for first_name in [FirstName::Written, FirstName::Met] {
-        write_dump(&index, &WalkOptions { only: &[], first_name }, &mut sink)?;
+        write_dump(&index, &WalkOptions { first_name, ..WalkOptions::default() }, &mut sink)?;
     }
     let tree = to_tree(&index)?;
     report?;

@@ -159,7 +159,7 @@ fn marks_of_whiteouts_are_kept_where_the_writer_did_not_make_them() {
 fn a_filter_keeps_to_names_in_the_root() {
     let image = image_of(SMALL);
     let index = Index::new(Image::parse(&image).unwrap()).unwrap();
-    let options = WalkOptions { only: &[b"with space"], first_name: FirstName::Written };
+    let options = WalkOptions { only: &[b"with space"], ..WalkOptions::default() };
     let mut out = Vec::new();
     write_dump(&index, &options, &mut |piece| append(&mut out, piece)).unwrap();
     let text = String::from_utf8(out).unwrap();
@@ -280,7 +280,7 @@ fn image_of(dump: &str) -> Vec<u8> {
 
 fn dump(image: &[u8], first_name: FirstName) -> Result<Vec<u8>, ImageError> {
     let index = Index::new(Image::parse(image)?)?;
-    let options = WalkOptions { only: &[], first_name };
+    let options = WalkOptions { first_name, ..WalkOptions::default() };
     let mut out = Vec::new();
     write_dump(&index, &options, &mut |piece| append(&mut out, piece))?;
     Ok(out)

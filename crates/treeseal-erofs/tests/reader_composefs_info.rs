@@ -65,7 +65,7 @@ fn text(task: &str, path: &Path) -> Result<Vec<u8>, ImageError> {
     };
     match task {
         "dump" => {
-            let options = WalkOptions { only: &[], first_name: FirstName::Met };
+            let options = WalkOptions { first_name: FirstName::Met, ..WalkOptions::default() };
             write_dump(&index, &options, &mut sink)?;
         }
         "ls" => write_list(&index, &[], &mut sink)?,

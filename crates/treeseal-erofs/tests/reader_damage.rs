@@ -92,7 +92,7 @@ fn read_all(bytes: &[u8]) -> Result<(), ImageError> {
     let checked = check(&image);
     let index = Index::new(image)?;
     for first_name in [FirstName::Written, FirstName::Met] {
-        write_dump(&index, &WalkOptions { only: &[], first_name }, &mut sink)?;
+        write_dump(&index, &WalkOptions { first_name, ..WalkOptions::default() }, &mut sink)?;
     }
     write_list(&index, &[], &mut sink)?;
     write_objects(&index, &[], &mut sink)?;

@@ -20,11 +20,12 @@ use treeseal_sys::{Barrier, EntryKind, TempEntry};
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Measured, Params};
 
 use crate::layout::sidecar_size;
-use crate::{ContentError, Part, StoreError, Writer};
+use crate::writer::{Deposit, Fanout};
+use crate::{ContentError, Part, StoreError};
 
 /// Takes in objects from any number of threads; made by [`Writer::object_sink`].
 pub struct ObjectSink<'w> {
-    writer: &'w Writer,
+    deposit: &'w dyn Deposit,
     params: Params,
     progress: Option<&'w SinkProgress<'w>>,
     limits: Limits,
@@ -155,9 +156,9 @@ impl Default for SinkOptions<'_> {
 }
 
 impl<'w> ObjectSink<'w> {
-    pub(crate) fn new(writer: &'w Writer, options: SinkOptions<'w>) -> Self {
+    pub(crate) fn new(deposit: &'w dyn Deposit, options: SinkOptions<'w>) -> Self {
         Self {
-            writer,
+            deposit,
             params: Params::with_algorithm(options.algorithm),
             progress: options.progress,
             limits: Limits { files: BATCH_FILES, bytes: BATCH_BYTES },
@@ -209,10 +210,6 @@ impl<'w> ObjectSink<'w> {
         self.commit_batch()?;
         self.sync_names()?;
         Ok(self.totals.stats())
-    }
-
-    pub(crate) fn writer(&self) -> &'w Writer {
-        self.writer
     }
 
     pub(crate) fn put(
@@ -273,7 +270,7 @@ impl<'w> ObjectSink<'w> {
         let mut digester = self.digester(bytes.len());
         digester.update(bytes);
         self.store(digester.finish(), wanted, || {
-            let mut temp = self.writer.create_temp()?;
+            let mut temp = self.deposit.create_temp()?;
             temp.append(bytes)?;
             Ok(temp.close())
         })
@@ -287,7 +284,7 @@ impl<'w> ObjectSink<'w> {
         size: Option<u64>,
         wanted: Wanted<'_>,
     ) -> Result<Stored, StoreError> {
-        let mut temp = self.writer.create_temp()?;
+        let mut temp = self.deposit.create_temp()?;
         let mut digester = Digester::with_tree(self.params.clone());
         for piece in buffer.chunks(PIECE) {
             digester.update(piece);
@@ -317,7 +314,7 @@ impl<'w> ObjectSink<'w> {
         if !self.may_clone.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let mut temp = self.writer.create_temp()?;
+        let mut temp = self.deposit.create_temp()?;
         if !temp.clone_content(file)? {
             self.may_clone.store(false, Ordering::Relaxed);
             return Ok(None);
@@ -362,6 +359,7 @@ impl<'w> ObjectSink<'w> {
         let name = digest.object_path();
         let lacking = match wanted {
             Wanted::All => self.lacking(&name, size)?,
+            // Only a store is repaired, and it has room for sidecars.
             Wanted::Replace(_) | Wanted::SidecarOf(_) => Lacking {
                 object: matches!(wanted, Wanted::Replace(_)),
                 sidecar: sidecar_size(&self.params, size) > 0,
@@ -380,7 +378,7 @@ impl<'w> ObjectSink<'w> {
             files.push(Pending { temp, part: Part::Object, digest, name: name.clone() });
         }
         if lacking.sidecar {
-            let mut temp = self.writer.create_temp()?;
+            let mut temp = self.deposit.create_temp()?;
             temp.append(&tree.unwrap_or_default())?;
             files.push(Pending { temp: temp.close(), part: Part::Sidecar, digest, name });
             self.totals.new_sidecars.fetch_add(1, Ordering::Relaxed);
@@ -403,8 +401,8 @@ impl<'w> ObjectSink<'w> {
     /// `fsck` to find out.
     fn lacking(&self, name: &str, size: u64) -> Result<Lacking, StoreError> {
         let lacks = |part, size| -> Result<bool, StoreError> {
-            let found = self.writer.fanout(part).dir().look(name)?;
-            Ok(found != Some((EntryKind::Regular, size)))
+            let Some(fanout) = self.deposit.fanout(part) else { return Ok(false) };
+            Ok(fanout.dir().look(name)? != Some((EntryKind::Regular, size)))
         };
         let tree = sidecar_size(&self.params, size);
         Ok(Lacking {
@@ -416,9 +414,10 @@ impl<'w> ObjectSink<'w> {
     /// Notes that the names of an object that is there may not be durable: whoever gave them may
     /// have been stopped before.
     fn touch(&self, digest: &FileDigest, size: u64) {
-        self.writer.fanout(Part::Object).touch(digest);
-        if size > self.params.block_size() as u64 {
-            self.writer.fanout(Part::Sidecar).touch(digest);
+        let has_sidecar = size > self.params.block_size() as u64;
+        let parts = if has_sidecar { &[Part::Object, Part::Sidecar][..] } else { &[Part::Object] };
+        for fanout in parts.iter().filter_map(|part| self.deposit.fanout(*part)) {
+            fanout.touch(digest);
         }
     }
 
@@ -442,11 +441,13 @@ impl<'w> ObjectSink<'w> {
         if self.each_file(batch.files.len()) {
             batch.files.iter().try_for_each(|file| file.temp.sync())?;
         } else {
-            self.writer.store().dir().sync_filesystem()?;
+            self.deposit.dir().sync_filesystem()?;
         }
         let digests: Vec<FileDigest> = batch.files.iter().map(|file| file.digest).collect();
         for file in batch.files {
-            self.writer.fanout(file.part).rename(file.temp, &file.digest, &file.name)?;
+            if let Some(fanout) = self.deposit.fanout(file.part) {
+                fanout.rename(file.temp, &file.digest, &file.name)?;
+            }
         }
         // From here on the names are found.
         digests.iter().for_each(|digest| self.release(digest));
@@ -455,17 +456,19 @@ impl<'w> ObjectSink<'w> {
 
     /// Makes the names durable that were given, or found.
     fn sync_names(&self) -> Result<(), StoreError> {
-        let fanouts = [self.writer.fanout(Part::Object), self.writer.fanout(Part::Sidecar)];
+        let parts = [Part::Object, Part::Sidecar];
+        let fanouts: Vec<&Fanout> =
+            parts.iter().filter_map(|part| self.deposit.fanout(*part)).collect();
         if self.each_file(fanouts.iter().map(|fanout| fanout.touched()).sum()) {
             return fanouts.iter().try_for_each(|fanout| fanout.sync_touched());
         }
-        self.writer.store().dir().sync_filesystem()?;
+        self.deposit.dir().sync_filesystem()?;
         fanouts.iter().for_each(|fanout| fanout.all_durable());
         Ok(())
     }
 
     fn each_file(&self, count: usize) -> bool {
-        count <= FEW || self.writer.store().dir().barrier() == Barrier::EachFile
+        count <= FEW || self.deposit.dir().barrier() == Barrier::EachFile
     }
 
     fn claim(&self, digest: &FileDigest) -> bool {

@@ -350,7 +350,8 @@ fn create_directories(path: &Path) -> Result<(), StoreError> {
 fn sync_ancestors(path: &Path) -> Result<(), StoreError> {
     for (distance, ancestor) in path.ancestors().skip(1).enumerate() {
         let ancestor = if ancestor.as_os_str().is_empty() { Path::new(".") } else { ancestor };
-        let synced = DurableDir::open(ancestor, DurableOptions::default()).and_then(|dir| dir.sync());
+        let synced =
+            DurableDir::open(ancestor, DurableOptions::default()).and_then(|dir| dir.sync());
         // Those that this process may not read it has not made.
         if distance == 0 {
             synced?;

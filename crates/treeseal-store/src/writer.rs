@@ -1,4 +1,5 @@
 use std::io;
+use std::sync::OnceLock;
 
 use treeseal_sys::{DurableDir, FileLock, TempFile};
 use treeseal_trust::{MAX_ENVELOPE_SIZE, MAX_ROOT_SIZE, Sequence, Stream};
@@ -19,15 +20,62 @@ pub(crate) use fanout::Fanout;
 #[derive(Debug)]
 pub struct Writer {
     store: Store,
-    temporary: DurableDir,
+    temporary: Temporary,
     objects: Fanout,
     sidecars: Fanout,
     images: Fanout,
     seals: DurableDir,
     roots: DurableDir,
-    /// Whether the process masks mode bits that files in a store have.
-    masked: std::sync::OnceLock<bool>,
     _lock: FileLock,
+}
+
+/// Where a sink puts objects: a store, or an object directory without one.
+pub(crate) trait Deposit: Sync {
+    /// The directory of all.
+    fn dir(&self) -> &DurableDir;
+    /// Makes a temporary file that everyone may read.
+    fn create_temp(&self) -> Result<TempFile<'_>, StoreError>;
+    /// The place of a part; `None` where such parts are not kept.
+    fn fanout(&self, part: Part) -> Option<&Fanout>;
+}
+
+impl Deposit for Writer {
+    fn dir(&self) -> &DurableDir {
+        self.store.dir()
+    }
+
+    fn create_temp(&self) -> Result<TempFile<'_>, StoreError> {
+        self.temporary.create()
+    }
+
+    fn fanout(&self, part: Part) -> Option<&Fanout> {
+        Some(self.part(part))
+    }
+}
+
+/// A directory of temporary files.
+#[derive(Debug)]
+pub(crate) struct Temporary {
+    dir: DurableDir,
+    /// Whether the process masks mode bits that finished files have.
+    masked: OnceLock<bool>,
+}
+
+impl Temporary {
+    pub(crate) const fn new(dir: DurableDir) -> Self {
+        Self { dir, masked: OnceLock::new() }
+    }
+
+    /// Makes a temporary file that everyone may read.
+    pub(crate) fn create(&self) -> Result<TempFile<'_>, StoreError> {
+        let file = self.dir.create_temp()?;
+        // Whether the process masks bits is found out once, with the first file.
+        if *self.masked.get().unwrap_or(&true) {
+            let masked = file.make_readable()?;
+            let _ = self.masked.set(masked);
+        }
+        Ok(file)
+    }
 }
 
 /// An image on its way into the store, in pieces of any size. Dropped unfinished, it is gone.
@@ -53,8 +101,7 @@ impl Writer {
             images: Fanout::new(dir.open_dir(Part::Image.dir())?),
             seals: dir.open_dir(SEALS)?,
             roots: dir.open_dir(ROOTS)?,
-            temporary,
-            masked: std::sync::OnceLock::new(),
+            temporary: Temporary::new(temporary),
             store,
             _lock: lock,
         })
@@ -191,23 +238,12 @@ impl Writer {
         self.write_file(&self.roots, &name, root)
     }
 
-    pub(crate) fn fanout(&self, part: Part) -> &Fanout {
+    pub(crate) fn part(&self, part: Part) -> &Fanout {
         match part {
             Part::Object => &self.objects,
             Part::Sidecar => &self.sidecars,
             Part::Image => &self.images,
         }
-    }
-
-    /// Makes a temporary file that everyone may read.
-    pub(crate) fn create_temp(&self) -> Result<TempFile<'_>, StoreError> {
-        let file = self.temporary.create_temp()?;
-        // Whether the process masks bits is found out once, with the first file.
-        if *self.masked.get().unwrap_or(&true) {
-            let masked = file.make_readable()?;
-            let _ = self.masked.set(masked);
-        }
-        Ok(file)
     }
 
     fn write_seal(

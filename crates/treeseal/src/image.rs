@@ -11,6 +11,7 @@ use treeseal_erofs::{
     write_dump, write_list, write_objects,
 };
 use treeseal_source::{ImportOptions, Measure, import_directory, read_dump};
+use treeseal_store::{ObjectDirectory, SinkOptions};
 use treeseal_tree::dump::Strictness;
 use treeseal_tree::{Content, FileType, Tree};
 use treeseal_verity::{Digester, FileDigest, Params};
@@ -34,6 +35,20 @@ pub fn tree_of_image(path: &Path) -> Result<Tree, Error> {
     let bytes = read_image_file(path)?;
     let malformed = |source| Error::Image { path: path.to_owned(), source };
     Image::parse(&bytes).and_then(Index::new).and_then(|index| to_tree(&index)).map_err(malformed)
+}
+
+/// The tree of a directory, whose files are stored in an object directory.
+pub fn import_directory_into(
+    path: &Path,
+    options: &ImportOptions,
+    objects: &Path,
+) -> Result<Tree, Error> {
+    let mut writer = ObjectDirectory::create_or_open(objects)?;
+    let sink = writer.object_sink(SinkOptions::default());
+    let imported = import_directory(path, options, &sink, &())
+        .map_err(|error| Error::Import(Box::new(error)))?;
+    sink.commit()?;
+    Ok(imported.tree)
 }
 
 /// Which text of an image is wanted.

@@ -53,8 +53,7 @@ fn source_tree(arguments: &ImageBuild) -> Result<Tree, Failure> {
         }
         (SourceKind::Dir, None) => image::tree_of_directory(&arguments.source, &options)?,
         (SourceKind::Dir, Some(store)) => {
-            let _ = store;
-            image::tree_of_directory(&arguments.source, &options)?
+            image::import_directory_into(&arguments.source, &options, store)?
         }
     })
 }

@@ -133,7 +133,8 @@ fn a_link_that_is_met_before_the_name_it_was_written_under_is_dumped_exactly() {
     let text = run(["image", "dump", image.to_str().unwrap()]).ok().text();
     assert!(text.contains("/a/deep/link 100 @100644"), "{text}");
     fs::write(&dump, text).unwrap();
-    let built = run(["image", "build", "--from", "dump", dump.to_str().unwrap(), again.to_str().unwrap()]);
+    let built =
+        run(["image", "build", "--from", "dump", dump.to_str().unwrap(), again.to_str().unwrap()]);
     built.ok();
     assert!(fs::read(&image).unwrap() == fs::read(&again).unwrap());
     // mkcomposefs reads such a dump as well, and makes the same image of it.

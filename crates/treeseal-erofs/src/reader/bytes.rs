@@ -62,6 +62,11 @@ pub(super) fn length(bytes: &[u8]) -> u64 {
 
 /// Whether all bytes are zero.
 pub(super) fn is_zero(bytes: &[u8]) -> bool {
+    is_filled_with(0, bytes)
+}
+
+/// Whether all bytes are `value`.
+pub(super) fn is_filled_with(value: u8, bytes: &[u8]) -> bool {
     // Without an early exit inside a chunk, so that the compiler can compare many at once.
-    bytes.chunks(64).all(|chunk| chunk.iter().fold(0, |sum, byte| sum | byte) == 0)
+    bytes.chunks(64).all(|chunk| chunk.iter().fold(0, |sum, byte| sum | (byte ^ value)) == 0)
 }

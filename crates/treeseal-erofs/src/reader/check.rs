@@ -1,11 +1,11 @@
 use treeseal_tree::{FileType, Mtime};
 
-use super::bytes::{is_zero, length};
+use super::bytes::{is_filled_with, is_zero, length};
 use super::directory::Dirent;
-use super::file::{FileContent, needs_extended};
+use super::file::{File, FileContent, needs_extended};
 use super::links::FirstName;
 use super::text::ObjectSet;
-use super::walk::{Walk, WalkEntry, WalkOptions};
+use super::walk::{Walk, WalkOptions};
 use super::{CanonicalProblem, Image, ImageError, Index, Inode};
 use crate::format::{BLOCK, SLOT};
 use crate::overlay;
@@ -120,7 +120,7 @@ impl Check {
     /// Checks every file of the tree; gives the number of distinct objects.
     fn check_files(&mut self, index: &Index<'_>) -> Result<u64, ImageError> {
         let mut objects = ObjectSet::default();
-        let options = WalkOptions { only: &[], first_name: FirstName::Met };
+        let options = WalkOptions { first_name: FirstName::Met, ..WalkOptions::default() };
         let mut walk = Walk::new(index, &options)?;
         while let Some(entry) = walk.next_entry()? {
             if entry.link.is_some() {
@@ -128,15 +128,17 @@ impl Check {
                 continue;
             }
             self.check_inode(&entry.inode).map_err(|error| error.at(entry.path))?;
-            self.count(&entry);
-            objects.add(&entry);
+            if let Some(file) = &entry.file {
+                self.count(file);
+                objects.add(file);
+            }
         }
         Ok(u64::try_from(objects.finish().len()).unwrap_or(u64::MAX))
     }
 
-    fn count(&mut self, entry: &WalkEntry<'_, '_>) {
+    fn count(&mut self, file: &File<'_>) {
         let inodes = &mut self.report.inodes;
-        match entry.file.content() {
+        match file.content() {
             FileContent::Directory => inodes.directories += 1,
             FileContent::Inline(start, end) => {
                 inodes.inline_files += 1;
@@ -144,8 +146,7 @@ impl Check {
             }
             FileContent::External { digest, payload } => {
                 inodes.external_files += 1;
-                self.report.external_bytes =
-                    self.report.external_bytes.saturating_add(entry.file.size());
+                self.report.external_bytes = self.report.external_bytes.saturating_add(file.size());
                 self.report.files_without_object += u64::from(payload.is_none());
                 self.report.files_without_digest += u64::from(digest.is_none());
             }
@@ -240,8 +241,9 @@ impl Check {
             let zeros_end = end.min(data_start.max(offset));
             let zeros = image.bytes.range(offset, zeros_end.saturating_sub(offset));
             let blocks = image.bytes.range(zeros_end, end.saturating_sub(zeros_end));
-            let is_filled = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0xff);
-            if !zeros.is_some_and(is_zero) || !blocks.is_some_and(is_filled) {
+            if !zeros.is_some_and(is_zero)
+                || !blocks.is_some_and(|blocks| is_filled_with(0xff, blocks))
+            {
                 return Err(of_image(CanonicalProblem::Unused { offset }));
             }
             lost_blocks += end.saturating_sub(zeros_end) / BLOCK;

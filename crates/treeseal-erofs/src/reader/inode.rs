@@ -1,6 +1,6 @@
 use treeseal_tree::{FileType, Mtime};
 
-use super::bytes::{Fields, is_zero};
+use super::bytes::{Fields, is_filled_with, is_zero};
 use super::directory::Entries;
 use super::{Image, ImageError, InodeProblem, limits};
 use crate::format::{
@@ -229,7 +229,7 @@ impl<'a> Inode<'a> {
             return Err(InodeProblem::TailCrossesBlock { offset: inode.tail_offset() });
         }
         // A reader that asked the kernel would get what is at the address.
-        if layout == LAYOUT_CHUNK_BASED && inode.tail().iter().any(|byte| *byte != 0xff) {
+        if layout == LAYOUT_CHUNK_BASED && !is_filled_with(0xff, inode.tail()) {
             return Err(InodeProblem::ChunkAddress);
         }
         Ok(inode)

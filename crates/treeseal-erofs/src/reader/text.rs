@@ -1,6 +1,6 @@
 use treeseal_tree::dump::{Record, escape_field, escape_listed, write_record};
 
-use super::file::FileContent;
+use super::file::{File, FileContent};
 use super::links::FirstName;
 use super::walk::{Walk, WalkEntry, WalkOptions};
 use super::{ImageError, Index};
@@ -22,6 +22,7 @@ type Sink<'s, E> = &'s mut dyn FnMut(&[u8]) -> Result<(), E>;
 /// - SHA-512 digests are given, with 128 digits.
 /// - `trusted.overlay.whiteout`, `user.overlay.whiteout` and those of directories are left out only
 ///   where the writer puts them.
+/// - An ACL attribute with an empty value is listed even where it is the last of an inode's own.
 /// - A file of a type without a size has the SIZE 4294967296 where only that explains its inode.
 pub fn write_dump<E: From<ImageError>>(
     index: &Index<'_>,
@@ -29,7 +30,8 @@ pub fn write_dump<E: From<ImageError>>(
     sink: Sink<'_, E>,
 ) -> Result<(), E> {
     let mut line = DumpLine::default();
-    write_lines(index, options, sink, |out, entry| line.write(out, entry))
+    let walk = Walk::new(index, options)?.describing_links();
+    write_lines(walk, sink, |out, entry| line.write(out, entry))
 }
 
 /// Writes the names in an image, one a line, as `composefs-info ls` does: a directory with a slash
@@ -41,15 +43,17 @@ pub fn write_list<E: From<ImageError>>(
     sink: Sink<'_, E>,
 ) -> Result<(), E> {
     let options = WalkOptions { only, first_name: FirstName::Met };
-    write_lines(index, &options, sink, |out, entry| {
+    write_lines(Walk::new(index, &options)?, sink, |out, entry| {
         if entry.depth == 0 {
             return;
         }
         escape_listed(out, entry.path);
-        match (entry.link, entry.file.content(), entry.file.payload()) {
-            (None, FileContent::Directory, _) => out.extend_from_slice(b"/\t"),
-            (None, FileContent::Symlink(_), Some(target)) => write_payload(out, b"\t-> ", target),
-            (None, _, Some(path)) => write_payload(out, b"\t@ ", path),
+        match entry.file.map(|file| file.content()) {
+            Some(FileContent::Directory) => out.extend_from_slice(b"/\t"),
+            Some(FileContent::Symlink(target)) => write_payload(out, b"\t-> ", target),
+            Some(FileContent::External { payload: Some(path), .. }) => {
+                write_payload(out, b"\t@ ", path);
+            }
             _ => {}
         }
         out.push(b'\n');
@@ -87,7 +91,7 @@ pub fn objects<'a>(
     let options = WalkOptions { only, first_name: FirstName::Met };
     let mut walk = Walk::new(index, &options)?;
     while let Some(entry) = walk.next_entry()? {
-        set.add(&entry);
+        entry.file.iter().for_each(|file| set.add(file));
     }
     Ok(set.finish())
 }
@@ -100,10 +104,8 @@ pub(super) struct ObjectSet<'a> {
 }
 
 impl<'a> ObjectSet<'a> {
-    pub(super) fn add(&mut self, entry: &WalkEntry<'_, 'a>) {
-        if let (None, FileContent::External { payload: Some(path), .. }) =
-            (entry.link, entry.file.content())
-        {
+    pub(super) fn add(&mut self, file: &File<'a>) {
+        if let FileContent::External { payload: Some(path), .. } = file.content() {
             let mut start = [0; 8];
             start.iter_mut().zip(path).for_each(|(to, from)| *to = *from);
             self.paths.push((u64::from_be_bytes(start), path));
@@ -118,12 +120,10 @@ impl<'a> ObjectSet<'a> {
 }
 
 fn write_lines<'a, E: From<ImageError>>(
-    index: &Index<'a>,
-    options: &WalkOptions<'_>,
+    mut walk: Walk<'_, 'a>,
     sink: Sink<'_, E>,
     mut write: impl FnMut(&mut Vec<u8>, &WalkEntry<'_, 'a>),
 ) -> Result<(), E> {
-    let mut walk = Walk::new(index, options)?;
     let mut out = Vec::with_capacity(PIECE);
     while let Some(entry) = walk.next_entry()? {
         write(&mut out, &entry);
@@ -151,9 +151,9 @@ struct DumpLine {
 
 impl DumpLine {
     fn write(&mut self, out: &mut Vec<u8>, entry: &WalkEntry<'_, '_>) {
-        let file = &entry.file;
+        let Some(file) = &entry.file else { return };
         let metadata = file.metadata();
-        self.collect_names(entry);
+        self.collect_names(file);
         self.content.clear();
         if let FileContent::Inline(start, end) = file.content() {
             self.content.extend_from_slice(start);
@@ -186,10 +186,10 @@ impl DumpLine {
         write_record(out, &record, pairs);
     }
 
-    fn collect_names(&mut self, entry: &WalkEntry<'_, '_>) {
+    fn collect_names(&mut self, file: &File<'_>) {
         self.names.clear();
         self.name_lengths.clear();
-        for xattr in entry.file.xattrs() {
+        for xattr in file.xattrs() {
             xattr.name.append_to(&mut self.names);
             self.name_lengths.push(xattr.name.len());
         }

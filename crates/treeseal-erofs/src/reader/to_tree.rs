@@ -1,7 +1,6 @@
 use treeseal_tree::{InodeId, Node, NodeContent, Tree, TreeBuilder, TreeError, XattrSetId};
 
 use super::file::{File, FileContent};
-use super::links::FirstName;
 use super::walk::{Walk, WalkEntry, WalkOptions};
 use super::{ImageError, Index};
 
@@ -16,8 +15,7 @@ pub fn to_tree(index: &Index<'_>) -> Result<Tree, ImageError> {
         content: Vec::new(),
         names: Vec::new(),
     };
-    let options = WalkOptions { only: &[], first_name: FirstName::Written };
-    let mut walk = Walk::new(index, &options)?;
+    let mut walk = Walk::new(index, &WalkOptions::default())?;
     while let Some(entry) = walk.next_entry()? {
         reading.add(&entry).map_err(|problem| tree_error(entry.path, problem))?;
     }
@@ -44,19 +42,19 @@ impl<'a> Reading<'a> {
     fn add(&mut self, entry: &WalkEntry<'_, 'a>) -> Result<(), TreeError> {
         self.directories.truncate(entry.depth);
         let parent = self.directories.last().copied();
-        if let (Some(_), Some(parent)) = (entry.link, parent) {
-            self.links.push((parent, entry.name, entry.inode.nid()));
+        let Some(file) = &entry.file else {
+            self.links.extend(parent.map(|parent| (parent, entry.name, entry.inode.nid())));
             return Ok(());
-        }
-        let xattrs = self.xattr_set(&entry.file)?;
+        };
+        let xattrs = self.xattr_set(file)?;
         self.content.clear();
         let node = Node {
-            metadata: entry.file.metadata(),
-            content: node_content(&entry.file, &mut self.content),
+            metadata: file.metadata(),
+            content: node_content(file, &mut self.content),
             xattrs,
-            stated_size: match entry.file.content() {
+            stated_size: match file.content() {
                 FileContent::Directory => 0,
-                _ => entry.file.size(),
+                _ => file.size(),
             },
         };
         let id = match parent {

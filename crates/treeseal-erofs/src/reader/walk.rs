@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use treeseal_tree::FileType;
 
 use super::descent::Descent;
@@ -29,8 +31,18 @@ pub struct Walk<'i, 'a> {
     has_begun: bool,
     /// Path of the first name of the last hard link.
     link_path: Vec<u8>,
-    /// The directory that was last asked whether it holds whiteouts, and the answer.
-    whiteout_parent: Option<(u64, bool)>,
+    describe_links: bool,
+    marked: Marked,
+}
+
+/// What was found out about inodes that may be asked about many times, by their nids, so that their
+/// attributes are read only once.
+#[derive(Default)]
+struct Marked {
+    /// Directories: whether they are marked as holding whiteouts.
+    parents: HashMap<u64, bool>,
+    /// Inodes with several names: whether they are marked as whiteouts.
+    whiteouts: HashMap<u64, bool>,
 }
 
 /// A name that a walk has come to.
@@ -43,8 +55,9 @@ pub struct WalkEntry<'w, 'a> {
     pub depth: usize,
     /// The inode, as it is stored.
     pub inode: Inode<'a>,
-    /// What the inode was written from.
-    pub file: File<'a>,
+    /// What the inode was written from. `None` for a hard link, unless
+    /// [`Walk::describing_links`] asks for it.
+    pub file: Option<File<'a>>,
     /// For a hard link, the path of the inode's first name, which may come later in the walk.
     pub link: Option<&'w [u8]>,
 }
@@ -59,8 +72,15 @@ impl<'i, 'a> Walk<'i, 'a> {
             first_names: FirstNames::new(index, options.only, options.first_name)?,
             has_begun: false,
             link_path: Vec::new(),
-            whiteout_parent: None,
+            describe_links: false,
+            marked: Marked::default(),
         })
+    }
+
+    /// The same walk, in which hard links come with the file that their inode was written from. It is
+    /// read again for each, and may have up to 65535 bytes of attributes.
+    pub fn describing_links(self) -> Self {
+        Self { describe_links: true, ..self }
     }
 
     /// The next name, or `None` behind the last. After an error nothing more is to be read.
@@ -74,7 +94,7 @@ impl<'i, 'a> Walk<'i, 'a> {
                 name: b"",
                 depth: 0,
                 inode,
-                file,
+                file: Some(file),
                 link: None,
             }));
         }
@@ -109,40 +129,51 @@ impl<'i, 'a> Walk<'i, 'a> {
         &mut self,
         entry: &Dirent<'a>,
         inode: &Inode<'a>,
-    ) -> Result<(File<'a>, bool), ImageError> {
+    ) -> Result<(Option<File<'a>>, bool), ImageError> {
         let levels = self.descent.levels();
         let mut directory = levels.last().map(|level| level.nid);
-        let mut is_link = false;
-        if self.index.is_linked(entry.nid) {
-            if let Standing::Link(first) = self.first_names.standing(entry.nid, entry.name, levels)
-            {
-                directory = Some(first.directory);
-                is_link = true;
-                self.first_names.write_path(first, &mut self.link_path);
-            }
-            directory = directory.filter(|_| self.first_names.are_written());
+        if !self.index.is_linked(entry.nid) {
+            return Ok((Some(self.file(inode, directory)?), false));
         }
-        Ok((self.file(inode, directory)?, is_link))
+        let mut is_link = false;
+        if let Standing::Link(first) = self.first_names.standing(entry.nid, entry.name, levels) {
+            directory = Some(first.directory);
+            is_link = true;
+            self.first_names.write_path(first, &mut self.link_path);
+        }
+        if is_link && !self.describe_links {
+            return Ok((None, true));
+        }
+        let directory = directory.filter(|_| self.first_names.are_written());
+        Ok((Some(self.file(inode, directory)?), is_link))
     }
 
     /// The file that an inode was written from, under a name in `directory` if that is known.
     fn file(&mut self, inode: &Inode<'a>, directory: Option<u64>) -> Result<File<'a>, ImageError> {
         let (index, first_names) = (self.index, &self.first_names);
-        let cache = &mut self.whiteout_parent;
-        let in_whiteouts = || {
+        let Marked { parents, whiteouts } = &mut self.marked;
+        let in_whiteouts = || match directory {
+            Some(directory) => remember(parents, directory, || {
+                is_whiteout_parent(&index.image().inode(directory)?)
+            }),
             // Where it is not known, that the inode is marked has to do.
-            let Some(directory) = directory else { return Ok(true) };
-            match *cache {
-                Some((nid, answer)) if nid == directory => Ok(answer),
-                _ => {
-                    let answer = is_whiteout_parent(&index.image().inode(directory)?)?;
-                    *cache = Some((directory, answer));
-                    Ok(answer)
-                }
-            }
+            None => Ok(true),
         };
-        File::new(inode, in_whiteouts, || holds_whiteout(index, first_names, inode))
+        File::new(inode, in_whiteouts, || holds_whiteout(index, first_names, whiteouts, inode))
     }
+}
+
+fn remember(
+    known: &mut HashMap<u64, bool>,
+    nid: u64,
+    find: impl FnOnce() -> Result<bool, ImageError>,
+) -> Result<bool, ImageError> {
+    if let Some(answer) = known.get(&nid) {
+        return Ok(*answer);
+    }
+    let answer = find()?;
+    known.insert(nid, answer);
+    Ok(answer)
 }
 
 /// Whether a directory that is marked as holding whiteouts has one in it. Without one, the marks
@@ -150,19 +181,23 @@ impl<'i, 'a> Walk<'i, 'a> {
 fn holds_whiteout(
     index: &Index<'_>,
     first_names: &FirstNames<'_>,
+    linked: &mut HashMap<u64, bool>,
     directory: &Inode<'_>,
 ) -> Result<bool, ImageError> {
     let mut entries = directory.entries();
     while let Some(entry) = entries.next_entry()? {
-        let is_elsewhere = || {
-            let first = first_names.get(entry.nid);
-            first_names.are_written()
-                && first.is_some_and(|first| first.directory != directory.nid())
+        if entry.file_type != FileType::Regular {
+            continue;
+        }
+        let is_marked = || is_marked_whiteout(&index.image().inode(entry.nid)?);
+        let is_marked = if index.is_linked(entry.nid) {
+            let first = first_names.get(entry.nid).filter(|_| first_names.are_written());
+            first.is_none_or(|first| first.directory == directory.nid())
+                && remember(linked, entry.nid, is_marked)?
+        } else {
+            is_marked()?
         };
-        if entry.file_type == FileType::Regular
-            && is_marked_whiteout(&index.image().inode(entry.nid)?)?
-            && !is_elsewhere()
-        {
+        if is_marked {
             return Ok(true);
         }
     }

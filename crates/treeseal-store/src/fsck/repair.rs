@@ -10,6 +10,7 @@ use super::content::read_content;
 use super::{Finding, FsckOptions, FsckReport, Problem, check};
 use crate::layout;
 use crate::sink::Wanted;
+use crate::writer::Deposit as _;
 use crate::{ObjectSink, Part, References, SinkOptions, StoreError, Writer};
 
 /// What [`repair`] found and did.
@@ -52,7 +53,7 @@ pub fn repair(
         let wanted = wanted.of(algorithm);
         if !wanted.is_empty() {
             let options = SinkOptions { algorithm, ..SinkOptions::default() };
-            let mut healer = Healer::new(writer.object_sink(options), algorithm, &wanted);
+            let mut healer = Healer::new(writer, options, &wanted);
             healer.run(copies)?;
             healed.add(healer.finish()?);
         }
@@ -83,6 +84,7 @@ struct Healed {
 }
 
 struct Healer<'w, 'f> {
+    writer: &'w Writer,
     sink: ObjectSink<'w>,
     params: Params,
     wanted: &'f WantedFiles,
@@ -159,9 +161,16 @@ impl Healed {
 }
 
 impl<'w, 'f> Healer<'w, 'f> {
-    fn new(sink: ObjectSink<'w>, algorithm: HashAlgorithm, wanted: &'f WantedFiles) -> Self {
-        let params = Params::with_algorithm(algorithm);
-        Self { sink, params, wanted, healed: Healed::default(), buffer: Vec::new() }
+    fn new(writer: &'w Writer, options: SinkOptions<'w>, wanted: &'f WantedFiles) -> Self {
+        let params = Params::with_algorithm(options.algorithm);
+        Self {
+            writer,
+            sink: ObjectSink::new(writer, options),
+            params,
+            wanted,
+            healed: Healed::default(),
+            buffer: Vec::new(),
+        }
     }
 
     fn run(&mut self, copies: &[&Path]) -> Result<(), StoreError> {
@@ -201,7 +210,7 @@ impl<'w, 'f> Healer<'w, 'f> {
     }
 
     fn rewrite_sidecar(&mut self, digest: &FileDigest) -> Result<(), StoreError> {
-        let mut object = self.sink.writer().store().open_object(digest)?;
+        let mut object = self.writer.store().open_object(digest)?;
         let stored = self.sink.put(&mut object, None, None, Wanted::SidecarOf(*digest))?;
         if stored.digest == *digest {
             self.healed.files.insert((Part::Sidecar, *digest));
@@ -296,7 +305,7 @@ impl<'w, 'f> Healer<'w, 'f> {
     }
 
     fn put_image(&mut self, file: &mut File, digest: &FileDigest) -> Result<(), StoreError> {
-        let writer = self.sink.writer();
+        let writer = self.writer;
         let mut temp = writer.create_temp()?;
         let mut digester = Digester::new(self.params.clone());
         if file.rewind().is_err() {
@@ -316,7 +325,7 @@ impl<'w, 'f> Healer<'w, 'f> {
             }
         }
         if digester.finish().digest == *digest {
-            writer.fanout(Part::Image).place(temp, digest)?;
+            writer.part(Part::Image).place(temp, digest)?;
             self.healed.files.insert((Part::Image, *digest));
         }
         Ok(())
@@ -337,7 +346,7 @@ fn remove_needless_sidecars(
         if let (Problem::SidecarNeedless, Some((part, digest))) = (&finding.problem, finding.file())
         {
             writer.store().dir().remove(&part.path(&digest))?;
-            writer.fanout(part).sync(&digest)?;
+            writer.part(part).sync(&digest)?;
             healed.files.insert((part, digest));
         }
     }
