@@ -1,5 +1,7 @@
 use std::io;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::OnceLock;
 
 use treeseal_sys::{DurableDir, FileLock, TempFile};
 use treeseal_trust::{MAX_ENVELOPE_SIZE, MAX_ROOT_SIZE, Sequence, Stream};
@@ -83,6 +85,17 @@ pub struct ImageWriter<'w> {
     writer: &'w Writer,
     file: TempFile<'w>,
     digester: Digester,
+}
+
+/// Threads that make files in one directory wait for each other, so each gets its own, up to this
+/// many.
+const WORKPLACES: usize = 64;
+
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Tells the threads of this process apart.
+    static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Writer {
@@ -246,6 +259,19 @@ impl Writer {
         }
     }
 
+    /// The directory for this thread's temporary files.
+    fn workplace(&self) -> Result<&DurableDir, StoreError> {
+        let index = THREAD.with(|number| number % WORKPLACES);
+        let place = &self.workplaces[index];
+        if let Some(dir) = place.get() {
+            return Ok(dir);
+        }
+        let name = index.to_string();
+        self.temporary.ensure_dir(&name)?;
+        let dir = self.temporary.open_dir(&name)?;
+        Ok(place.get_or_init(|| dir))
+    }
+
     fn write_seal(
         &self,
         stream: &Stream,
@@ -274,6 +300,13 @@ impl Writer {
         let mut file = self.create_temp()?;
         file.append(bytes)?;
         Ok(file.finish(dir, name)?)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // What stays is removed by the next writer.
+        let _ = self.temporary.empty();
     }
 }
 

@@ -171,6 +171,7 @@ impl TreeBuilder {
         };
         tree.group_entries_by_directory();
         tree.sort_children()?;
+        tree.check_path_lengths()?;
         tree.resolve_links(&self.pending_links)?;
         Ok(tree)
     }
@@ -323,6 +324,25 @@ impl Tree {
             let twice = children.windows(2).find(|pair| self.name(&pair[0]) == self.name(&pair[1]));
             if let Some(pair) = twice {
                 return Err(TreeError::Duplicate { path: self.path_of(&pair[0]) });
+            }
+        }
+        Ok(())
+    }
+
+    /// Every path must fit a system call. Directories come before what is in them, so the length of
+    /// each one's path is known when it is needed.
+    fn check_path_lengths(&self) -> Result<(), TreeError> {
+        let mut lengths = vec![0u16; self.inodes.len()];
+        for id in self.inode_ids() {
+            for entry in self.child_records(id) {
+                let found = usize::from(lengths[id.index()]) + 1 + usize::from(entry.name_length);
+                let Some(length) = u16::try_from(found).ok().filter(|_| found <= limits::PATH)
+                else {
+                    return Err(TreeError::PathLength { found, directory: self.directory_path(id) });
+                };
+                if entry.kind == EntryKind::Primary {
+                    lengths[index(entry.target)] = length;
+                }
             }
         }
         Ok(())

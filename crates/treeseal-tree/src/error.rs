@@ -113,6 +113,14 @@ pub enum TreeError {
         /// The path.
         path: Vec<u8>,
     },
+    /// A path that is longer than any system call takes.
+    #[error("path of {found} bytes below `{}`: at most {} are allowed", display_path(directory), limits::PATH)]
+    PathLength {
+        /// Length of the path in bytes.
+        found: usize,
+        /// The directory that the file is in.
+        directory: Vec<u8>,
+    },
     /// A hard link to a path that is not in the tree.
     #[error(
         "hard link `{}`: its target `{}` is not in the tree",

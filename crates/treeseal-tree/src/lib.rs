@@ -31,6 +31,8 @@ pub use tree::{
 pub mod limits {
     /// Longest file name, in bytes.
     pub const NAME: usize = 255;
+    /// Longest absolute path, in bytes: system calls take 4096 with the final NUL.
+    pub const PATH: usize = 4096;
     /// Longest symlink target or object path, in bytes.
     pub const PAYLOAD: usize = 4095;
     /// Longest content that an image may hold itself, in bytes.

@@ -21,8 +21,8 @@ use crate::format::{BLOCK, SLOT, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
 ///
 /// The last three bound all further work: an attribute area or a block is read for one inode only,
 /// and a walk that begins at the root ends. No step recurses. Two bits are kept for each 32 bytes of
-/// the image, one of them only while the index is made, and 16 bytes for each directory that is
-/// found and not yet read.
+/// the image; while the index is made a third one, and 16 bytes for each directory that is found and
+/// not yet read.
 pub struct Index<'a> {
     image: Image<'a>,
     /// The slots of all inodes, their attributes and their data.

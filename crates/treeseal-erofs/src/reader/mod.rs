@@ -20,9 +20,10 @@
 //! again for each inode, at most 65535 bytes. A hard link repeats the attributes of its inode in
 //! dump text and costs as much.
 //!
-//! Memory, for an image of `n` bytes: `n / 128` bytes for the index and as much again while it is
-//! made, at most 16 bytes for each directory, a path of at most 4096 bytes, 40 bytes for each inode
-//! with several names and 24 for each directory on the way to one. Lists of objects take 24 bytes
+//! Memory, for an image of `n` bytes: `n / 128` bytes for the index and half as much again while it
+//! is made, at most 16 bytes for each directory, a path of at most 4096 bytes, 40 bytes for each inode
+//! with several names and 24 for each directory on the way to one, and a table of what is marked for
+//! whiteouts. Lists of objects take 24 bytes
 //! for each external file, and a tree what it needs. Nothing is allocated because of a number in the
 //! image alone.
 
