@@ -28,10 +28,8 @@ impl ObjectDirectory {
         })?;
         let dir = DurableDir::open(path, DurableOptions::default())?;
         dir.ensure_dir(TEMPORARY)?;
-        let temporary = dir.open_dir(TEMPORARY)?;
-        // What an interrupted run left: nothing refers to it.
-        temporary.empty()?;
-        Ok(Self { temporary: Temporary::new(temporary), objects: Fanout::new(dir.clone()), dir })
+        let temporary = Temporary::new(dir.open_dir(TEMPORARY)?)?;
+        Ok(Self { temporary, objects: Fanout::new(dir.clone()), dir })
     }
 
     /// Takes in objects, from any number of threads.
@@ -57,6 +55,7 @@ impl Deposit for ObjectDirectory {
 impl Drop for ObjectDirectory {
     fn drop(&mut self) {
         // Left behind, it does no harm; the next run empties it.
+        let _ = self.temporary.empty();
         let _ = fs::remove_dir(self.dir.join(TEMPORARY));
     }
 }

@@ -1,7 +1,4 @@
 use std::io;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::OnceLock;
 
 use treeseal_sys::{DurableDir, FileLock, TempFile};
 use treeseal_trust::{MAX_ENVELOPE_SIZE, MAX_ROOT_SIZE, Sequence, Stream};
@@ -11,8 +8,10 @@ use crate::layout::{self, CURRENT, DIRECTORIES, ROOTS, SEALS, TEMPORARY};
 use crate::{ObjectSink, Part, SinkOptions, Store, StoreError};
 
 mod fanout;
+mod temporary;
 
 pub(crate) use fanout::Fanout;
+pub(crate) use temporary::Temporary;
 
 /// The one process that may change a store, for as long as this lives.
 ///
@@ -55,47 +54,11 @@ impl Deposit for Writer {
     }
 }
 
-/// A directory of temporary files.
-#[derive(Debug)]
-pub(crate) struct Temporary {
-    dir: DurableDir,
-    /// Whether the process masks mode bits that finished files have.
-    masked: OnceLock<bool>,
-}
-
-impl Temporary {
-    pub(crate) const fn new(dir: DurableDir) -> Self {
-        Self { dir, masked: OnceLock::new() }
-    }
-
-    /// Makes a temporary file that everyone may read.
-    pub(crate) fn create(&self) -> Result<TempFile<'_>, StoreError> {
-        let file = self.dir.create_temp()?;
-        // Whether the process masks bits is found out once, with the first file.
-        if *self.masked.get().unwrap_or(&true) {
-            let masked = file.make_readable()?;
-            let _ = self.masked.set(masked);
-        }
-        Ok(file)
-    }
-}
-
 /// An image on its way into the store, in pieces of any size. Dropped unfinished, it is gone.
 pub struct ImageWriter<'w> {
     writer: &'w Writer,
     file: TempFile<'w>,
     digester: Digester,
-}
-
-/// Threads that make files in one directory wait for each other, so each gets its own, up to this
-/// many.
-const WORKPLACES: usize = 64;
-
-static THREADS: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    /// Tells the threads of this process apart.
-    static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Writer {
@@ -105,16 +68,13 @@ impl Writer {
             dir.ensure_dir(name)?;
         }
         dir.sync()?;
-        let temporary = dir.open_dir(TEMPORARY)?;
-        // What an interrupted writer left: nothing refers to it.
-        temporary.empty()?;
         Ok(Self {
             objects: Fanout::new(dir.open_dir(Part::Object.dir())?),
             sidecars: Fanout::new(dir.open_dir(Part::Sidecar.dir())?),
             images: Fanout::new(dir.open_dir(Part::Image.dir())?),
             seals: dir.open_dir(SEALS)?,
             roots: dir.open_dir(ROOTS)?,
-            temporary: Temporary::new(temporary),
+            temporary: Temporary::new(dir.open_dir(TEMPORARY)?)?,
             store,
             _lock: lock,
         })
@@ -259,19 +219,6 @@ impl Writer {
         }
     }
 
-    /// The directory for this thread's temporary files.
-    fn workplace(&self) -> Result<&DurableDir, StoreError> {
-        let index = THREAD.with(|number| number % WORKPLACES);
-        let place = &self.workplaces[index];
-        if let Some(dir) = place.get() {
-            return Ok(dir);
-        }
-        let name = index.to_string();
-        self.temporary.ensure_dir(&name)?;
-        let dir = self.temporary.open_dir(&name)?;
-        Ok(place.get_or_init(|| dir))
-    }
-
     fn write_seal(
         &self,
         stream: &Stream,
@@ -300,13 +247,6 @@ impl Writer {
         let mut file = self.create_temp()?;
         file.append(bytes)?;
         Ok(file.finish(dir, name)?)
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        // What stays is removed by the next writer.
-        let _ = self.temporary.empty();
     }
 }
 

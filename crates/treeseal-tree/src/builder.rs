@@ -338,7 +338,10 @@ impl Tree {
                 let found = usize::from(lengths[id.index()]) + 1 + usize::from(entry.name_length);
                 let Some(length) = u16::try_from(found).ok().filter(|_| found <= limits::PATH)
                 else {
-                    return Err(TreeError::PathLength { found, directory: self.directory_path(id) });
+                    return Err(TreeError::PathLength {
+                        found,
+                        directory: self.directory_path(id),
+                    });
                 };
                 if entry.kind == EntryKind::Primary {
                     lengths[index(entry.target)] = length;

@@ -114,7 +114,11 @@ pub enum TreeError {
         path: Vec<u8>,
     },
     /// A path that is longer than any system call takes.
-    #[error("path of {found} bytes below `{}`: at most {} are allowed", display_path(directory), limits::PATH)]
+    #[error(
+        "path of {found} bytes below `{}`: at most {} are allowed",
+        display_path(directory),
+        limits::PATH
+    )]
     PathLength {
         /// Length of the path in bytes.
         found: usize,

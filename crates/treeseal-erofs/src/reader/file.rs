@@ -161,6 +161,15 @@ impl<'a> File<'a> {
         })
     }
 
+    /// The extended attributes that the file itself had: [`File::xattrs`] without the marks of
+    /// format version 1 on a directory that holds whiteouts, which dump text shows.
+    pub fn own_xattrs(&self) -> impl Iterator<Item = Xattr<'a>> + Clone + use<'a> {
+        let is_marked = self.holds_whiteout && self.marks.opaque;
+        self.xattrs().filter(move |xattr| {
+            !(is_marked && xattr.value == b"x" && is_one_of(xattr, &UNESCAPED_OPAQUE))
+        })
+    }
+
     fn has_size(&self) -> bool {
         matches!(
             self.inode.file_type(),
@@ -168,6 +177,9 @@ impl<'a> File<'a> {
         )
     }
 }
+
+/// [`overlay::WHITEOUTS_OPAQUE`] as [`File::xattrs`] gives them.
+const UNESCAPED_OPAQUE: [&[u8]; 2] = [overlay::OPAQUE, b"user.overlay.opaque"];
 
 /// Whether an inode does not fit the compact form.
 pub(super) fn needs_extended(inode: &Inode<'_>) -> bool {

@@ -61,8 +61,7 @@ mod limits {
     use treeseal_tree::limits;
 
     /// Longest path in bytes, counted from the root of the image with a slash before each name.
-    /// System calls take 4096 with their final NUL, and dump lines are read with paths of no more.
-    pub(super) const PATH: usize = 4096;
+    pub(super) const PATH: usize = limits::PATH;
     /// Most room for the attributes of one inode, counted as in [`limits::XATTR_TOTAL`]: what a tree
     /// may have and the longer names and further attributes that the writer gives it stay below.
     pub(super) const XATTR_TOTAL: u64 = 65535;

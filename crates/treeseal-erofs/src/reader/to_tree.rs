@@ -87,12 +87,12 @@ impl<'a> Reading<'a> {
 
     fn xattr_set(&mut self, file: &File<'_>) -> Result<XattrSetId, TreeError> {
         self.names.clear();
-        for xattr in file.xattrs() {
+        for xattr in file.own_xattrs() {
             xattr.name.append_to(&mut self.names);
         }
         let mut rest = self.names.as_slice();
         let pairs: Vec<(&[u8], &[u8])> = file
-            .xattrs()
+            .own_xattrs()
             .map(|xattr| {
                 let (name, after) = rest.split_at_checked(xattr.name.len()).unwrap_or_default();
                 rest = after;
