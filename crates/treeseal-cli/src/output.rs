@@ -52,6 +52,15 @@ impl Failure {
         }
     }
 
+    fn is_closed_pipe(&self) -> bool {
+        match self {
+            Self::Stdout(error) | Self::Treeseal(treeseal::Error::Output(error)) => {
+                error.kind() == io::ErrorKind::BrokenPipe
+            }
+            _ => false,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::Treeseal(error) => error.hint(),
@@ -111,9 +120,7 @@ impl Output {
     /// Says why the command failed and what can be done, and gives the exit code.
     pub(crate) fn fail(&mut self, failure: &Failure) -> ExitCode {
         // A reader that has seen enough closes the pipe: no error worth a word.
-        if let Failure::Stdout(error) = failure
-            && error.kind() == io::ErrorKind::BrokenPipe
-        {
+        if failure.is_closed_pipe() {
             return failure.exit_code();
         }
         // What was written before the failure is data all the same.

@@ -23,7 +23,7 @@ use crate::layout::sidecar_size;
 use crate::writer::{Deposit, Fanout};
 use crate::{ContentError, Part, StoreError};
 
-/// Takes in objects from any number of threads; made by [`Writer::object_sink`].
+/// Takes in objects from any number of threads; made by [`Writer::object_sink`](crate::Writer::object_sink).
 pub struct ObjectSink<'w> {
     deposit: &'w dyn Deposit,
     params: Params,

@@ -107,10 +107,11 @@ fn crash_everywhere(
             let disk = Arc::new(CrashingDisk::new(&directory.path().join("aside"), stop_at));
             let result = work(&path, options(barrier, Some(Arc::clone(&disk))));
             let what = format!("crash at step {stop_at}, {barrier:?}, {loss:?}");
-            assert_eq!(result.is_err(), disk.crashed(), "{what}: {result:?}");
+            // It may also come when the work is done and only tidying up is left.
+            assert!(disk.crashed() || result.is_ok(), "{what}: {result:?}");
             disk.lose(loss);
             assert_sound(&path, &what);
-            if !disk.crashed() {
+            if result.is_ok() {
                 // What was reported as done is durable.
                 done(&Store::open(&path).unwrap());
             }
@@ -169,7 +170,7 @@ fn work_that_was_completed_after_a_kill_survives_a_crash() {
             let mut disk = Arc::new(CrashingDisk::new(&directory.path().join("aside"), stop_at));
             let result = seal_both(&path, options(barrier, Some(Arc::clone(&disk))));
             let was_killed = disk.crashed();
-            assert_eq!(result.is_err(), was_killed, "{result:?}");
+            assert!(was_killed || result.is_ok(), "{result:?}");
             Arc::get_mut(&mut disk).unwrap().after_kill();
             seal_both(&path, options(barrier, Some(Arc::clone(&disk)))).unwrap();
             disk.lose(Loss::Everything);
@@ -198,7 +199,7 @@ fn a_crash_at_any_step_of_storing_long_content_leaves_a_sound_store() {
                 seal_tree(&mut store.writer()?, &stream(STREAM), 1, &long)
             };
             let result = work(options(Barrier::Filesystem, Some(Arc::clone(&disk))));
-            assert_eq!(result.is_err(), disk.crashed(), "{result:?}");
+            assert!(disk.crashed() || result.is_ok(), "{result:?}");
             disk.lose(loss);
             assert_sound(&path, &format!("crash at step {stop_at}, {loss:?}"));
             work(options(Barrier::Filesystem, None)).unwrap();

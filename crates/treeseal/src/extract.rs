@@ -236,10 +236,15 @@ impl<'a> Extraction<'a> {
         let temporary: &[u8] = if name == TEMPORARY[0] { TEMPORARY[1] } else { TEMPORARY[0] };
         let file = directory.create_file(temporary).map_err(at(path))?;
         let mut file = BufWriter::with_capacity(WRITE_BUFFER, file);
-        self.sealed.copy_content(id, &mut file)?;
-        let output =
-            |source| Error::Io { action: "write", path: OsStr::from_bytes(path).into(), source };
-        file.flush().map_err(output)?;
+        let written = self.sealed.copy_content(id, &mut file);
+        written.and_then(|()| file.flush().map_err(Error::Output)).map_err(
+            |error| match error {
+                Error::Output(source) => {
+                    Error::io("write", Path::new(OsStr::from_bytes(path)), source)
+                }
+                other => other,
+            },
+        )?;
         self.with_attributes(&inode, |attributes| restore_attributes(file.get_ref(), attributes))
             .map_err(at(path))?;
         directory.rename_noreplace(temporary, name).map_err(at(path))?;

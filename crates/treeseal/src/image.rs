@@ -151,7 +151,7 @@ pub fn info(path: &Path) -> Result<ImageInfo, Error> {
         // Every inode but the root has one first name.
         hard_links: (tree.entry_count() + 1 - tree.inode_count()) as u64,
         objects: objects.len() as u64,
-        object_bytes: objects.iter().map(|(_, size)| size).sum(),
+        object_bytes: objects.values().sum(),
     })
 }
 

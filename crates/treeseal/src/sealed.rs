@@ -1,7 +1,8 @@
 use std::collections::HashMap;
 use std::io::Write;
-use std::sync::Mutex;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use treeseal_erofs::{Image, Index, to_tree};
 use treeseal_store::{Store, StoreError};
@@ -128,7 +129,11 @@ impl SealedTree {
             Content::Inline(content) => output.write_all(content).map_err(Error::Output),
             Content::External { digest: Some(digest), .. } => {
                 let digest = self.tree.digest(digest);
-                Ok(self.store.read_object_verified(&digest, inode.size(), output)?)
+                let copied = self.store.read_object_verified(&digest, inode.size(), output);
+                copied.map_err(|error| match error {
+                    StoreError::Output { source, .. } => Error::Output(source),
+                    other => other.into(),
+                })
             }
             Content::External { digest: None, .. } => {
                 Err(Error::Unsealable { path: path_of(&self.tree, id) })
@@ -148,7 +153,7 @@ impl SealedTree {
                 let checked = self.store.read_object_verified(digest, *size, &mut std::io::sink());
                 if let Err(error) = checked {
                     next.store(objects.len(), Ordering::Relaxed);
-                    let mut failure = failure.lock().unwrap_or_else(|held| held.into_inner());
+                    let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
                     failure.get_or_insert(error);
                     return;
                 }
@@ -157,13 +162,13 @@ impl SealedTree {
                 progress.files(files, bytes);
             }
         };
-        let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(worker);
             }
         });
-        match failure.into_inner().unwrap_or_else(|held| held.into_inner()) {
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error.into()),
             None => Ok(Checked { objects: files.into_inner(), bytes: bytes.into_inner() }),
         }
@@ -264,7 +269,7 @@ pub(crate) fn objects_of(tree: &Tree) -> Result<Vec<(FileDigest, u64)>, Error> {
 /// Fails on the first object of a tree that the store does not have.
 pub(crate) fn require_objects(store: &Store, tree: &Tree) -> Result<(), Error> {
     for (digest, _) in objects_of(tree)? {
-        store.open_object(&digest).map_err(|error: StoreError| Error::from(error))?;
+        store.open_object(&digest)?;
     }
     Ok(())
 }

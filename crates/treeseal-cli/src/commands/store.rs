@@ -2,6 +2,7 @@ use std::path::Path;
 
 use serde_json::json;
 use treeseal::store::{Finding, GcOptions, Severity};
+use treeseal::trust::Sequence;
 use treeseal::upkeep;
 
 use crate::args::{Fsck, Gc, Stat, Store};
@@ -129,7 +130,7 @@ fn stat(arguments: &Stat, output: &mut Output) -> Result<Outcome, Failure> {
             json!({
                 "stream": seals.stream.to_string(),
                 "sequences": seals.sequences.iter().map(|s| s.number()).collect::<Vec<_>>(),
-                "current": current.map(|sequence| sequence.number()),
+                "current": current.map(Sequence::number),
             })
         });
         output.json(&json!({

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// What a program did.
-pub struct Run {
-    pub code: i32,
-    pub stdout: Vec<u8>,
-    pub stderr: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
 }
 
 impl Run {
@@ -22,50 +22,50 @@ impl Run {
     }
 
     /// stdout as text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
     /// Fails unless the program ended with this code.
     #[track_caller]
-    pub fn expect_code(self, code: i32) -> Self {
+    pub(crate) fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.text(), self.stderr);
         self
     }
 
     /// Fails unless the program succeeded.
     #[track_caller]
-    pub fn ok(self) -> Self {
+    pub(crate) fn ok(self) -> Self {
         self.expect_code(0)
     }
 
     /// Fails unless stderr holds a text.
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
+    pub(crate) fn says(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "expected `{text}` in stderr: {}", self.stderr);
         self
     }
 }
 
 /// A directory with a store, a root, keys and state of its own; gone when dropped.
-pub struct Machine {
-    pub home: tempfile::TempDir,
+pub(crate) struct Machine {
+    pub(crate) home: tempfile::TempDir,
 }
 
 impl Machine {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { home: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
-    pub fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.path("store")
     }
 
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = treeseal();
         command
             .env("TREESEAL_STORE", self.store())
@@ -75,12 +75,12 @@ impl Machine {
     }
 
     /// Runs `treeseal` with these arguments.
-    pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
         Run::new(self.command().args(arguments).output().unwrap())
     }
 
     /// Makes a small tree with files of every kind that any user can make.
-    pub fn sample_tree(&self) -> PathBuf {
+    pub(crate) fn sample_tree(&self) -> PathBuf {
         let tree = self.path("tree");
         fs::create_dir_all(tree.join("etc/conf.d")).unwrap();
         fs::create_dir_all(tree.join("empty")).unwrap();
@@ -94,19 +94,19 @@ impl Machine {
     }
 
     /// Seals the sample tree as `test/sample/any/stable` and gives the tree's path.
-    pub fn sealed_sample(&self) -> PathBuf {
+    pub(crate) fn sealed_sample(&self) -> PathBuf {
         let tree = self.sample_tree();
         self.seal(&tree, STREAM);
         tree
     }
 
     #[track_caller]
-    pub fn seal(&self, tree: &Path, stream: &str) -> Run {
+    pub(crate) fn seal(&self, tree: &Path, stream: &str) -> Run {
         self.run([OsStr::new("seal"), tree.as_os_str(), "--stream".as_ref(), stream.as_ref()]).ok()
     }
 
     /// The file of an object of the sample tree that has this content.
-    pub fn object(&self, content: &[u8]) -> PathBuf {
+    pub(crate) fn object(&self, content: &[u8]) -> PathBuf {
         let digest =
             treeseal::verity::Digester::digest_of(&treeseal::verity::Params::default(), content);
         self.store().join("objects").join(digest.object_path())
@@ -114,10 +114,10 @@ impl Machine {
 }
 
 /// The stream of the sample tree.
-pub const STREAM: &str = "test/sample/any/stable";
+pub(crate) const STREAM: &str = "test/sample/any/stable";
 
 /// `treeseal` without anything of this process's environment that it reads.
-pub fn treeseal() -> Command {
+pub(crate) fn treeseal() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_treeseal"));
     command
         .env_remove("SOURCE_DATE_EPOCH")
@@ -129,13 +129,13 @@ pub fn treeseal() -> Command {
 }
 
 /// Runs `treeseal` where no store is needed.
-pub fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Run {
+pub(crate) fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Run {
     Run::new(treeseal().args(arguments).output().unwrap())
 }
 
 /// Runs another program; a missing one fails the test with the package that has it.
 #[track_caller]
-pub fn program<A: AsRef<OsStr>>(
+pub(crate) fn program<A: AsRef<OsStr>>(
     name: impl AsRef<OsStr>,
     package: &str,
     arguments: impl IntoIterator<Item = A>,
@@ -152,7 +152,7 @@ pub fn program<A: AsRef<OsStr>>(
 
 /// A program of a peer that `cargo xtask setup` fetches.
 #[track_caller]
-pub fn peer(name: &str) -> PathBuf {
+pub(crate) fn peer(name: &str) -> PathBuf {
     let peers = std::env::var_os("TREESEAL_PEERS")
         .expect("TREESEAL_PEERS is not set: run the tests with `cargo xtask test`");
     Path::new(&peers).join("bin").join(name)
@@ -160,24 +160,24 @@ pub fn peer(name: &str) -> PathBuf {
 
 /// The Python that has the packages of the interoperability checks.
 #[track_caller]
-pub fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let peers = std::env::var_os("TREESEAL_PEERS")
         .expect("TREESEAL_PEERS is not set: run the tests with `cargo xtask test`");
     Path::new(&peers).join("venv/bin/python")
 }
 
 /// A file of the workspace.
-pub fn workspace(path: &str) -> PathBuf {
+pub(crate) fn workspace(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
 /// Fails unless the tests run as root, which CI does.
 #[track_caller]
-pub fn require_root() {
+pub(crate) fn require_root() {
     assert!(treeseal::is_superuser(), "this test needs root: run `cargo xtask test` as root");
 }
 
 /// Bytes in which every aligned 4-byte word differs, so that swapped blocks are noticed.
-pub fn filled(length: usize) -> Vec<u8> {
+pub(crate) fn filled(length: usize) -> Vec<u8> {
     (0u32..).flat_map(|word| word.wrapping_mul(0x9e37_79b1).to_le_bytes()).take(length).collect()
 }

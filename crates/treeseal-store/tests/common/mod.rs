@@ -154,7 +154,7 @@ pub fn snapshot(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// Whether the store has nothing unfinished.
+/// Whether there is no unfinished file. A writer that is still there has directories for them.
 pub fn nothing_unfinished(store: &Path) -> bool {
-    std::fs::read_dir(store.join("tmp")).is_ok_and(|mut entries| entries.next().is_none())
+    snapshot(&store.join("tmp")).is_empty()
 }
