@@ -47,6 +47,17 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], readable: Readable) -> Result<(
     })
 }
 
+/// Waits until no other process has a lock on the file at `path`, and keeps it until dropped.
+pub(crate) fn lock(path: &Path) -> Result<fs::File, Error> {
+    make_directory(path.parent().unwrap_or(Path::new(".")))?;
+    let failed = |source| Error::io("lock", path, source);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(path).map_err(failed)?;
+    file.lock().map_err(failed)?;
+    Ok(file)
+}
+
 fn write_new(path: &Path, bytes: &[u8], readable: Readable) -> io::Result<()> {
     let mode = match readable {
         Readable::ByAll => 0o644,

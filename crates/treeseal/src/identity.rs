@@ -39,30 +39,28 @@ pub struct NewIdentity {
 }
 
 impl Identity {
-    /// The pinned root and the keys in `key_files`, or the machine's own key where there are none.
-    /// When there is neither root nor key, both are made.
-    pub(crate) fn load_or_make(
+    /// The pinned root and the keys in `key_files`, or the machine's own key where none are named.
+    /// `None` on first use: there is neither a root nor a key.
+    pub(crate) fn load(
         locations: &Locations,
         key_files: &[PathBuf],
-        now: Timestamp,
-    ) -> Result<Self, Error> {
+    ) -> Result<Option<Self>, Error> {
         let own = own_key_file(locations);
-        let key_files = if key_files.is_empty() { std::slice::from_ref(&own) } else { key_files };
-        match (pinned_root(locations), own.exists()) {
-            (Ok(root), _) => {
-                let keys = key_files.iter().map(|path| load_key(path)).collect::<Result<_, _>>()?;
-                Ok(Self { root, keys, made: None })
-            }
-            // A key without a root would be trusted by nobody, and a root cannot be guessed: the
-            // root was lost, or was meant to come from elsewhere.
-            (Err(Error::NoRoot { .. }), false) if key_files == std::slice::from_ref(&own) => {
-                Self::make(locations, own, now)
-            }
-            (Err(error), _) => Err(error),
-        }
+        let root = match pinned_root(locations) {
+            // A key without a root would be trusted by nobody, and a root cannot be guessed: it was
+            // lost, or was meant to come from elsewhere. So this is no first use.
+            Err(Error::NoRoot { .. }) if key_files.is_empty() && !own.exists() => return Ok(None),
+            root => root?,
+        };
+        let own = std::slice::from_ref(&own);
+        let key_files = if key_files.is_empty() { own } else { key_files };
+        let keys = key_files.iter().map(|path| load_key(path)).collect::<Result<_, _>>()?;
+        Ok(Some(Self { root, keys, made: None }))
     }
 
-    fn make(locations: &Locations, key_file: PathBuf, now: Timestamp) -> Result<Self, Error> {
+    /// Makes a key, and pins a root that trusts it alone.
+    pub(crate) fn make(locations: &Locations, now: Timestamp) -> Result<Self, Error> {
+        let key_file = own_key_file(locations);
         let key = SigningKey::from_seed(&random()?);
         let password = hex(&random::<32>()?);
         let random = KeyFileRandom { salt: random()?, iv: random()? };

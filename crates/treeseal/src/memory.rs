@@ -21,23 +21,40 @@ pub(crate) fn recall(locations: &Locations) -> Result<RollbackState, Error> {
 }
 
 /// Raises the floors to an accepted seal, and writes them down when that changes anything.
+///
+/// What is remembered is read again under a lock: another process may have raised it meanwhile, and
+/// must not see its floors fall.
 pub(crate) fn remember(
     locations: &Locations,
-    mut state: RollbackState,
     root: &TrustRoot,
     seal: &Verified<Statement>,
 ) -> Result<(), Error> {
+    if raised(locations, root, seal)?.is_none() {
+        return Ok(());
+    }
+    let _lock = files::lock(&locations.state.join(LOCK))?;
+    match raised(locations, root, seal)? {
+        None => Ok(()),
+        Some(state) => files::replace(&locations.state.join(FILE), &state, Readable::ByAll),
+    }
+}
+
+/// What is to be written down, if it differs from what is.
+fn raised(
+    locations: &Locations,
+    root: &TrustRoot,
+    seal: &Verified<Statement>,
+) -> Result<Option<Vec<u8>>, Error> {
+    let mut state = recall(locations)?;
     let before = state.to_bytes();
     state.raise_root(root);
     state.raise(seal);
     let after = state.to_bytes();
-    if after == before {
-        return Ok(());
-    }
-    files::replace(&locations.state.join(FILE), &after, Readable::ByAll)
+    Ok((after != before).then_some(after))
 }
 
 const FILE: &str = "state.json";
+const LOCK: &str = "lock";
 
 /// The time by the system's clock.
 pub(crate) fn now() -> Result<Timestamp, Error> {

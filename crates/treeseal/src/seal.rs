@@ -9,7 +9,7 @@ use treeseal_tree::dump::Strictness;
 use treeseal_tree::{Content, Payload, Tree};
 use treeseal_trust::{
     Clock, ImageDigests, ImageFormat, Objects, RollbackState, SealRequest, Sequence, Sha256Digest,
-    Statement, Stream, TrustRoot, Verified, sign_statement, verify_seal,
+    Statement, Stream, Verified, sign_statement, verify_seal,
 };
 use treeseal_verity::{HashAlgorithm, Hasher};
 
@@ -64,16 +64,23 @@ pub fn seal(
     let now = memory::now()?;
     let stream = options.stream()?;
     let source = options.source.absolute()?;
-    let Identity { root, keys, made } = Identity::load_or_make(locations, &options.keys, now)?;
+    let identity = Identity::load(locations, &options.keys)?;
     let state = memory::recall(locations)?;
     let store = Store::create_or_open(&locations.store)?;
-    let root = sealed::newest_root(&store, root)?;
     let mut writer = store.writer()?;
-
     let previous = previous_seal(&store, &stream)?;
-    let sequence = next_sequence(options.sequence, previous.as_ref(), &state, &root, &stream)?;
+    let least = least_sequence(&store, identity.as_ref(), previous.as_ref(), &state, &stream)?;
+    let sequence = sequence(options.sequence, least)?;
+
     let (tree, stored) = import(&mut writer, &source, progress)?;
+    let objects = objects(&tree)?;
     let image = store_image(&mut writer, &tree, options.version)?;
+    // Nothing is made for a tree that cannot be sealed.
+    let Identity { root, keys, made } = match identity {
+        Some(identity) => identity,
+        None => Identity::make(locations, now)?,
+    };
+    let root = sealed::newest_root(&store, root)?;
     let statement = Statement {
         stream: stream.clone(),
         digests: image.digests,
@@ -82,7 +89,7 @@ pub fn seal(
         not_after: None,
         format: image.format,
         image_size: image.size,
-        objects: objects(&tree)?,
+        objects,
         sources: vec![source.name()],
         previous: previous.map(|(_, digest)| digest),
     };
@@ -93,7 +100,7 @@ pub fn seal(
         .map_err(|source| Error::OwnSeal { stream: stream.clone(), source })?;
     writer.put_seal(&stream, sequence, &envelope)?;
     writer.set_current(&stream, sequence)?;
-    memory::remember(locations, state, &root, &statement)?;
+    memory::remember(locations, &root, &statement)?;
     Ok(Sealed { statement, made, stored })
 }
 
@@ -158,20 +165,31 @@ fn previous_seal(
     Ok(Some((sequence, envelope.payload_digest())))
 }
 
-/// The sequence asked for, or the one after everything that was seen.
-fn next_sequence(
-    asked: Option<u64>,
+/// The sequence after everything that was seen, and not below what the trust root accepts.
+fn least_sequence(
+    store: &Store,
+    identity: Option<&Identity>,
     previous: Option<&(Sequence, Sha256Digest)>,
     state: &RollbackState,
-    root: &TrustRoot,
     stream: &Stream,
-) -> Result<Sequence, Error> {
+) -> Result<u64, Error> {
     let after_previous = previous.map_or(1, |(sequence, _)| sequence.number() + 1);
     let after_seen = state.floor(stream).map_or(1, |floor| floor.sequence.number() + 1);
-    let least = root.stream_rule(stream).map_or(1, |rule| rule.min_sequence.number());
-    let expected = after_previous.max(after_seen).max(least);
-    let found = asked.unwrap_or(expected);
-    Sequence::new(found).filter(|_| found >= expected).ok_or(Error::Sequence { expected, found })
+    let accepted = match identity {
+        None => 1,
+        Some(identity) => {
+            let root = sealed::newest_root(store, identity.root.clone())?;
+            root.stream_rule(stream).map_or(1, |rule| rule.min_sequence.number())
+        }
+    };
+    Ok(after_previous.max(after_seen).max(accepted))
+}
+
+/// The sequence asked for, or the least that can be.
+fn sequence(asked: Option<u64>, least: u64) -> Result<Sequence, Error> {
+    let found = asked.unwrap_or(least);
+    let error = Error::Sequence { expected: least, found };
+    Sequence::new(found).filter(|_| found >= least).ok_or(error)
 }
 
 fn import(

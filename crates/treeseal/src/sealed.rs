@@ -60,7 +60,7 @@ impl SealedTree {
         }
         let image = read_image(&store, &statement)?;
         let tree = parse_image(&store, &statement, &image)?;
-        memory::remember(locations, state, &root, &statement)?;
+        memory::remember(locations, &root, &statement)?;
         Ok(Self { statement, image, tree, store })
     }
 
