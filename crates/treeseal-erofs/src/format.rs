@@ -2,6 +2,8 @@
 //! little endian. Sources: the kernel's `fs/erofs/erofs_fs.h`, and composefs for its own header;
 //! `spec/image.md` restates both.
 
+use treeseal_tree::FileType;
+
 /// Size of a block.
 pub(crate) const BLOCK: u64 = 4096;
 /// Unit of inode addresses: an inode's number (nid) is its offset in the image divided by this.
@@ -41,6 +43,19 @@ pub(crate) const LAYOUT_CHUNK_BASED: u16 = 4;
 
 /// Size of a directory entry without its name.
 pub(crate) const DIRENT: u64 = 12;
+
+/// The number of a file type in directory entries.
+pub(crate) const fn dirent_type(file_type: FileType) -> u8 {
+    match file_type {
+        FileType::Regular => 1,
+        FileType::Directory => 2,
+        FileType::CharDevice => 3,
+        FileType::BlockDevice => 4,
+        FileType::Fifo => 5,
+        FileType::Socket => 6,
+        FileType::Symlink => 7,
+    }
+}
 
 /// Size of the header of an inode's attribute area.
 pub(crate) const XATTR_HEADER: u64 = 12;

@@ -28,7 +28,7 @@ fn a_missing_directory_is_named() {
 
 #[test]
 fn an_unreadable_file_is_named() {
-    require_root();
+    require_root("devices, owners and mounts");
     let machine = Machine::new();
     let tree = machine.sample_tree();
     // Root reads everything on an ordinary filesystem, so the seal is made by another user.
@@ -69,7 +69,7 @@ fn an_unreadable_file_is_named() {
 
 #[test]
 fn a_full_disk_is_named_and_leaves_nothing() {
-    require_root();
+    require_root("devices, owners and mounts");
     let machine = Machine::new();
     let tree = machine.sample_tree();
     fs::write(tree.join("huge"), filled(8 << 20)).unwrap();
@@ -91,7 +91,7 @@ fn a_full_disk_is_named_and_leaves_nothing() {
 
 #[test]
 fn a_read_only_store_is_read_and_not_written() {
-    require_root();
+    require_root("devices, owners and mounts");
     let machine = Machine::new();
     let tree = machine.sealed_sample();
     let disk = Mounted::tmpfs(&machine.path("disk"), "size=16m");

@@ -3,11 +3,13 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::{run, workspace};
+use treeseal_testkit::repository;
+
+use crate::support::run;
 
 #[test]
 fn the_command_line_reference_is_up_to_date() {
-    let written = fs::read_to_string(workspace("docs/cli-reference.md")).unwrap();
+    let written = fs::read_to_string(repository().join("docs/cli-reference.md")).unwrap();
     let made = run(["docs", "cli-reference"]).ok().text();
     assert!(written == made, "docs/cli-reference.md has drifted: run `cargo xtask docs`");
 }
@@ -48,7 +50,7 @@ fn manual_pages_and_completions_are_made() {
 /// Runs the commands of a document's `console` blocks in one shell, and fails with the first whose
 /// exit code is not the one expected.
 fn run_console_blocks(document: &str, skip: &[&str], may_say_no: &[&str]) {
-    let text = fs::read_to_string(workspace(document)).unwrap();
+    let text = fs::read_to_string(repository().join(document)).unwrap();
     let mut script = String::from("set -u\n");
     let mut commands = 0;
     let mut in_block = false;

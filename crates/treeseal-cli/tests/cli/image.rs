@@ -54,7 +54,7 @@ fn machine_on_disk() -> Machine {
 
 #[test]
 fn a_directory_gives_the_image_that_mkcomposefs_gives() {
-    require_root();
+    require_root("devices, owners and mounts");
     let machine = machine_on_disk();
     let tree = machine.path("tree");
     tree_of_all_kinds(&tree);
@@ -86,7 +86,7 @@ fn a_directory_gives_the_image_that_mkcomposefs_gives() {
 
 #[test]
 fn an_object_directory_is_the_one_that_mkcomposefs_makes() {
-    require_root();
+    require_root("devices, owners and mounts");
     let machine = machine_on_disk();
     let tree = machine.path("tree");
     tree_of_all_kinds(&tree);
@@ -104,7 +104,7 @@ fn an_object_directory_is_the_one_that_mkcomposefs_makes() {
 
 #[test]
 fn listings_are_those_of_composefs_info() {
-    require_root();
+    require_root("devices, owners and mounts");
     let machine = machine_on_disk();
     let tree = machine.path("tree");
     tree_of_all_kinds(&tree);
@@ -211,13 +211,13 @@ fn check_tells_a_changed_image_from_a_good_one() {
 /// The composefs project's own dumps, where they are at hand.
 #[test]
 fn fixtures_of_composefs_give_their_images_and_refusals() {
-    let Some(fixtures) = std::env::var_os("TREESEAL_FIXTURES") else {
+    let Some(fixtures) = treeseal_testkit::fixtures("composefs") else {
         println!("TREESEAL_FIXTURES is not set: only the project's own vectors are tested");
         return;
     };
     let machine = Machine::new();
     let (mut built, mut refused) = (0, 0);
-    for entry in fs::read_dir(Path::new(&fixtures).join("composefs")).unwrap() {
+    for entry in fs::read_dir(fixtures).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         if !name.ends_with(".dump") && !name.ends_with(".dump.gz") {

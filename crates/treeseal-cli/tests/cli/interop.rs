@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{Machine, STREAM, program, python, workspace};
+use treeseal_testkit::repository;
+
+use crate::support::{Machine, STREAM, program, venv_python};
 
 #[test]
 fn a_seal_is_accepted_by_in_toto_securesystemslib_and_tuf() {
@@ -18,10 +20,10 @@ fn a_seal_is_accepted_by_in_toto_securesystemslib_and_tuf() {
         .unwrap()
         .path();
     let check = |image: &Path| {
-        let script = workspace("reference/seal_interop.py");
+        let script = repository().join("reference/seal_interop.py");
         let root = machine.path("config/root.json");
         let arguments = [script.as_path(), &root, &seal, image];
-        program(python(), "python3-venv", arguments)
+        program(venv_python(), "python3-venv", arguments)
     };
     assert!(check(&image).ok().text().starts_with("test/sample/any/stable 1 "));
     let other = machine.path("other");
@@ -35,7 +37,7 @@ fn envelopes_and_roots_are_traded_with_in_toto_securesystemslib_and_tuf() {
     let program_directory = Path::new(env!("CARGO_BIN_EXE_treeseal")).parent().unwrap();
     let example = program_directory.join("examples/interop");
     assert!(example.exists(), "run `cargo build -p treeseal-trust --example interop`");
-    let script = workspace("reference/trust_interop.py");
+    let script = repository().join("reference/trust_interop.py");
     let arguments = [script.as_os_str(), "run".as_ref(), example.as_os_str()];
-    program(python(), "python3-venv", arguments).ok();
+    program(venv_python(), "python3-venv", arguments).ok();
 }

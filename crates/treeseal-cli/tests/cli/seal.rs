@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 
-use crate::support::{Machine, STREAM, filled, program, require_root};
+use crate::support::{Machine, STREAM, filled, program, require_root, rsync_differences};
 
 #[test]
 fn the_first_seal_makes_a_key_and_a_root_outside_the_store_and_says_so_in_one_line() {
@@ -67,28 +67,14 @@ fn what_was_sealed_is_listed_shown_and_restored() {
     machine
         .run([OsStr::new("extract"), STREAM.as_ref(), copy.as_os_str(), "--unprivileged".as_ref()])
         .ok();
-    let differences = program(
-        "rsync",
-        "rsync",
-        [
-            "-rlptHXn",
-            "--checksum",
-            "--delete",
-            "--itemize-changes",
-            &format!("{}/", tree.display()),
-            &format!("{}/", copy.display()),
-        ],
-    )
-    .ok()
-    .text();
-    assert_eq!(differences, "");
+    assert_eq!(rsync_differences("-rlptHX", &tree, &copy), "");
     let ino = |name: &str| fs::metadata(copy.join(name)).unwrap().ino();
     assert_eq!(ino("etc/again"), ino("etc/conf.d/large"));
 }
 
 #[test]
 fn everything_is_restored_as_root() {
-    require_root();
+    require_root("devices, owners and mounts");
     let machine = Machine { home: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap() };
     let tree = machine.sample_tree();
     program("bash", "bash", ["-c", &format!(
@@ -104,21 +90,7 @@ fn everything_is_restored_as_root() {
     let copy = machine.path("copy");
     fs::create_dir(&copy).unwrap();
     machine.run([OsStr::new("extract"), STREAM.as_ref(), copy.as_os_str()]).ok();
-    let differences = program(
-        "rsync",
-        "rsync",
-        [
-            "-aHAXn",
-            "--checksum",
-            "--delete",
-            "--itemize-changes",
-            &format!("{}/", tree.display()),
-            &format!("{}/", copy.display()),
-        ],
-    )
-    .ok()
-    .text();
-    assert_eq!(differences, "");
+    assert_eq!(rsync_differences("-aHAX", &tree, &copy), "");
     machine.run([OsStr::new("diff"), STREAM.as_ref(), copy.as_os_str()]).ok();
 }
 

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+pub(crate) use treeseal_testkit::{counter_words as filled, peer, require_root};
+
 /// What a program did.
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -141,43 +143,26 @@ pub(crate) fn program<A: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = A>,
 ) -> Run {
     let name = name.as_ref();
-    match Command::new(name).args(arguments).stdin(Stdio::null()).output() {
-        Ok(output) => Run::new(output),
-        Err(error) => panic!(
-            "cannot run {}: {error}; `cargo xtask setup` installs the package {package}",
-            name.display()
-        ),
-    }
-}
-
-/// A program of a peer that `cargo xtask setup` fetches.
-#[track_caller]
-pub(crate) fn peer(name: &str) -> PathBuf {
-    let peers = std::env::var_os("TREESEAL_PEERS")
-        .expect("TREESEAL_PEERS is not set: run the tests with `cargo xtask test`");
-    Path::new(&peers).join("bin").join(name)
+    let path = match name.to_str() {
+        Some(text) if !text.contains('/') => treeseal_testkit::program(text, package),
+        _ => name.into(),
+    };
+    Run::new(Command::new(path).args(arguments).stdin(Stdio::null()).output().unwrap())
 }
 
 /// The Python that has the packages of the interoperability checks.
 #[track_caller]
-pub(crate) fn python() -> PathBuf {
+pub(crate) fn venv_python() -> PathBuf {
     let peers = std::env::var_os("TREESEAL_PEERS")
         .expect("TREESEAL_PEERS is not set: run the tests with `cargo xtask test`");
     Path::new(&peers).join("venv/bin/python")
 }
 
-/// A file of the workspace.
-pub(crate) fn workspace(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
-}
-
-/// Fails unless the tests run as root, which CI does.
+/// What rsync, which compares content by checksum, would change to make the second tree the first:
+/// nothing, if they are the same. `options` say what else is compared.
 #[track_caller]
-pub(crate) fn require_root() {
-    assert!(treeseal::is_superuser(), "this test needs root: run `cargo xtask test` as root");
-}
-
-/// Bytes in which every aligned 4-byte word differs, so that swapped blocks are noticed.
-pub(crate) fn filled(length: usize) -> Vec<u8> {
-    (0u32..).flat_map(|word| word.wrapping_mul(0x9e37_79b1).to_le_bytes()).take(length).collect()
+pub(crate) fn rsync_differences(options: &str, first: &Path, second: &Path) -> String {
+    let (first, second) = (format!("{}/", first.display()), format!("{}/", second.display()));
+    let flags = ["-n", options, "--checksum", "--delete", "--itemize-changes"];
+    program("rsync", "rsync", flags.into_iter().chain([&first[..], &second])).ok().text()
 }

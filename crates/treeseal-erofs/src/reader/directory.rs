@@ -181,16 +181,3 @@ fn file_type_of(number: u8) -> Option<FileType> {
         _ => return None,
     })
 }
-
-/// The number of a type in directory entries.
-pub(super) const fn number_of(file_type: FileType) -> u8 {
-    match file_type {
-        FileType::Regular => 1,
-        FileType::Directory => 2,
-        FileType::CharDevice => 3,
-        FileType::BlockDevice => 4,
-        FileType::Fifo => 5,
-        FileType::Socket => 6,
-        FileType::Symlink => 7,
-    }
-}

@@ -2,10 +2,11 @@ use std::collections::VecDeque;
 
 use treeseal_tree::FileType;
 
-use super::directory::{Dirent, number_of};
+use super::directory::Dirent;
 use super::slots::SlotSet;
 use super::{DirectoryProblem, Image, ImageError, Inode, InodeProblem};
-use crate::format::{BLOCK, SLOT, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE};
+
+use crate::format::{BLOCK, SLOT, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, dirent_type};
 
 /// An image whose directories are known to form a tree, and what is to be known before its files
 /// can be listed.
@@ -192,7 +193,7 @@ impl<'a> Survey<'a> {
             return Err(DirectoryProblem::Type {
                 name: entry.name.to_vec(),
                 expected: Some(inode.file_type()),
-                found: number_of(entry.file_type),
+                found: dirent_type(entry.file_type),
             });
         }
         if inode.is_directory() && !is_new {

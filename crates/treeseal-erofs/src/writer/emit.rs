@@ -1,12 +1,10 @@
-use treeseal_tree::FileType;
-
 use super::layout::{Layout, Placement, directory_groups};
 use super::nodes::{DirectoryEntry, Node, NodeData, NodeId};
 use super::xattrs::Area;
 use crate::format::{
     BLOCK, CHUNK_BITS, COMPOSEFS_CONTAINER_VERSION, COMPOSEFS_MAGIC, EROFS_MAGIC, FEATURE_COMPAT,
     FLAG_HAS_ACL, LAYOUT_CHUNK_BASED, LAYOUT_FLAT_INLINE, LAYOUT_FLAT_PLAIN, LOG2_BLOCK,
-    SUPERBLOCK_OFFSET,
+    SUPERBLOCK_OFFSET, dirent_type,
 };
 
 /// Bytes that are gathered before they are handed out.
@@ -278,25 +276,12 @@ fn write_group(bytes: &mut Vec<u8>, layout: &Layout<'_>, group: &[DirectoryEntry
     for entry in group {
         push_u64(bytes, u64::from(layout.nid(entry.node)));
         push_u16(bytes, u16::try_from(name_offset).unwrap_or(u16::MAX));
-        bytes.push(type_code(layout.nodes.file_type(entry.node)));
+        bytes.push(dirent_type(layout.nodes.file_type(entry.node)));
         bytes.push(0);
         name_offset += entry.name.len();
     }
     for entry in group {
         bytes.extend_from_slice(entry.name);
-    }
-}
-
-/// The file type in a directory entry.
-const fn type_code(file_type: FileType) -> u8 {
-    match file_type {
-        FileType::Regular => 1,
-        FileType::Directory => 2,
-        FileType::CharDevice => 3,
-        FileType::BlockDevice => 4,
-        FileType::Fifo => 5,
-        FileType::Socket => 6,
-        FileType::Symlink => 7,
     }
 }
 
