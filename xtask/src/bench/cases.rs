@@ -114,7 +114,10 @@ fn import(ground: &Ground) -> Result<Vec<Contest>> {
     let (their_store, their_image) = (at("mkcomposefs.store"), at("mkcomposefs.image"));
     let mut their_option = OsString::from("--digest-store=");
     their_option.push(&their_store);
-    let ours = words![treeseal, "image", "build", "--digest-store", our_store, tree, our_image];
+    // The peer makes a file of each name; so do we here, because the images are compared.
+    let compat = "--compat=mkcomposefs";
+    let store = "--digest-store";
+    let ours = words![treeseal, "image", "build", compat, store, our_store, tree, our_image];
     let theirs = words![mkcomposefs, their_option, tree, their_image];
     Ok(vec![Contest {
         title: format!("import of {}: {}", tree.display(), input::size_of_tree(tree)?),
