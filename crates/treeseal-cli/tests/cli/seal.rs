@@ -250,3 +250,28 @@ fn upkeep_names_heals_and_removes() {
     machine.run(["verify", STREAM, "--deep"]).ok();
     machine.run(["store", "stat"]).ok();
 }
+
+#[test]
+fn a_seal_that_was_killed_is_completed_by_the_next() {
+    let machine = Machine::new();
+    let tree = machine.sample_tree();
+    for index in 0..300 {
+        fs::write(tree.join(format!("file-{index}")), filled(100 + index * 37)).unwrap();
+    }
+    for delay in 0..15 {
+        fs::write(tree.join("changing"), filled(5000 + delay)).unwrap();
+        let mut seal = machine.command();
+        let seal = seal.arg("seal").arg(&tree).args(["--stream", STREAM]);
+        let seal = seal.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let mut child = seal.spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(delay as u64 * 8));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    machine.seal(&tree, STREAM);
+    machine.run(["verify", STREAM, "--deep"]).ok();
+    let sound = machine.run(["store", "fsck"]).ok().text();
+    assert!(sound.contains("0 damaged or missing, 0 stray"), "{sound}");
+    let temporary = fs::read_dir(machine.store().join("tmp")).unwrap().count();
+    assert_eq!(temporary, 0, "temporary files are left");
+}
