@@ -270,20 +270,17 @@ fn store_image(
 /// Counts a tree's objects. Every file must have a digest, and its object must lie at that digest's
 /// path: otherwise there would be bytes in the tree that the seal does not vouch for.
 fn objects(tree: &Tree) -> Result<Objects, Error> {
-    let mut seen = vec![false; tree.digest_count()];
-    let mut objects = Objects { count: 0, bytes: 0, algorithm: HashAlgorithm::Sha256 };
     for id in tree.inode_ids() {
-        let inode = tree.inode(id);
-        let Content::External { digest, payload } = inode.content() else { continue };
-        let vouched = match (digest, payload) {
-            (Some(digest), Payload::Object(path)) if digest == path => digest,
-            _ => return Err(Error::Unsealable { path: sealed::path_of(tree, id) }),
-        };
-        if !std::mem::replace(&mut seen[vouched.index()], true) {
-            objects.count += 1;
-            objects.bytes += inode.size();
-            objects.algorithm = tree.digest(vouched).algorithm();
+        if let Content::External { digest, payload } = tree.inode(id).content()
+            && digest.map(Payload::Object) != Some(payload)
+        {
+            return Err(Error::Unsealable { path: sealed::path_of(tree, id) });
         }
     }
-    Ok(objects)
+    let objects = sealed::objects_of(tree)?;
+    Ok(Objects {
+        count: objects.len() as u64,
+        bytes: objects.iter().map(|(_, size)| size).sum(),
+        algorithm: objects.last().map_or(HashAlgorithm::Sha256, |(digest, _)| digest.algorithm()),
+    })
 }
