@@ -111,9 +111,15 @@ const TABLE: &[Layer] = &[
         outside: Any,
     },
     Layer {
+        name: "treeseal-token",
+        job: "private keys on PKCS#11 tokens; the only crate that loads a foreign library",
+        may_use: &["trust"],
+        outside: Any,
+    },
+    Layer {
         name: "treeseal",
         job: "operations: seal, verify, mount, inspect, publish, pull; progress events",
-        may_use: &["store", "fuse", "foreign"],
+        may_use: &["store", "fuse", "foreign", "token"],
         outside: Any,
     },
     Layer {
