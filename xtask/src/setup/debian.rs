@@ -6,8 +6,18 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What the tests run beside the programs of a minimal system.
-const PACKAGES: &[&str] =
-    &["acl", "attr", "erofs-utils", "fsverity", "openssl", "rsync", "time", "xz-utils"];
+const PACKAGES: &[&str] = &[
+    "acl",
+    "attr",
+    "erofs-utils",
+    "fsverity",
+    "opensc",
+    "openssl",
+    "rsync",
+    "softhsm2",
+    "time",
+    "xz-utils",
+];
 
 /// Installs the packages that are missing, or says which they are.
 pub(super) fn install_packages() -> Result<()> {
