@@ -15,7 +15,9 @@ const PACKAGES: &[&str] = &[
     "openssl",
     "rsync",
     "softhsm2",
+    "swtpm",
     "time",
+    "tpm2-tools",
     "xz-utils",
 ];
 
