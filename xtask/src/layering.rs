@@ -82,7 +82,7 @@ const TABLE: &[Layer] = &[
     },
     Layer {
         name: "treeseal-sys",
-        job: "ioctls, mount API, keyrings, loop, xattrs; unsafe island 2",
+        job: "ioctls, mount API, keyrings, loop, xattrs, TPM; unsafe island 2",
         may_use: &["verity"],
         outside: Any,
     },
