@@ -1,8 +1,8 @@
 """ML-DSA-65 as FIPS 204 has it: plain, slow, not constant in time, for vectors only.
 
 `public_key` and `sign` start from the seed of 32 bytes and sign deterministically, so that the same
-vectors are written every time; `verify` is a second opinion. The message is signed as it is given
-("pure"), with an empty context.
+vectors are written every time; `verify` is a second opinion. Messages are signed as they are given
+("pure"), with an empty context; `sign` takes another prefix, so that vectors can have what is refused.
 """
 
 import functools
@@ -226,8 +226,11 @@ def public_key(seed):
     return expand_key(seed)[0]
 
 
-def representative(public, message):
-    return shake256(shake256(public, size=64), b"\0\0", message, size=64)
+PURE = b"\0\0"  # the kind of signature, and the length of the context
+
+
+def representative(public, prefix, message):
+    return shake256(shake256(public, size=64), prefix, message, size=64)
 
 
 def challenge_for(mu, high):
@@ -235,10 +238,10 @@ def challenge_for(mu, high):
 
 
 @functools.cache
-def sign(seed, message):
+def sign(seed, message, prefix=PURE):
     """Algorithms 2 and 7, the deterministic variant."""
     public, key, s1, s2, t0 = expand_key(seed)
-    matrix, mu = expand_matrix(public[:32]), representative(public, message)
+    matrix, mu = expand_matrix(public[:32]), representative(public, prefix, message)
     mask_seed = shake256(key, bytes(32), mu, size=64)
     number = 0
     while True:
@@ -279,4 +282,4 @@ def verify(public, message, signature):
     product = matrix_times(expand_matrix(public[:32]), [ntt(poly) for poly in z])
     w = [subtract(a, inverse_ntt(b)) for a, b in zip(product, shifted)]
     high = [[use_hint(bit, value) for bit, value in zip(*polys)] for polys in zip(hints, w)]
-    return challenge_for(representative(public, message), high) == challenge
+    return challenge_for(representative(public, PURE, message), high) == challenge

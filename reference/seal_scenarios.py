@@ -17,9 +17,6 @@ def with_digests(value):
 def seal_scenarios():
     """Yields (name, expected class, what it shows, inputs)."""
 
-    def seal(name, expect, why, data=None, **inputs):
-        return name, expect, why, {"envelope": envelope() if data is None else data, **inputs}
-
     def said(name, expect, why, **changes):
         return seal(name, expect, why, envelope(compact(statement(**changes))))
 
@@ -336,3 +333,149 @@ def seal_scenarios():
             (foreign / f"cosign-{name}.json").read_bytes(),
             root=by_others([key], 1, "fixture/*"), stream="fixture/x86_64/stable",
         )  # fmt: skip
+
+
+def image_scenarios():
+    """Yields (name, expected class, what it shows, inputs): several images, and which of them are allowed."""
+
+    def of_images(*kinds, **changes):
+        """A payload with an image of each kind: version, objects, and the digests beside SHA-256."""
+        images = [image(version, objects) for version, objects, _ in kinds]
+        subjects = [subject(f" {index}", *algorithms) for index, (_, _, algorithms) in enumerate(kinds)]
+        return compact(statement(**{"images": images, "subject": subjects, **changes}))
+
+    def under(name, expect, why, payload, **extension):
+        root = plain_root(extension={"streams": {STREAM: rule()}, **extension})
+        return seal(name, expect, why, envelope(payload), root=root)
+
+    old, new = (0, SHA256, [SHA256]), (1, SHA256, [SHA256])
+    two = of_images(old, new)
+    four = of_images(old, new, (0, SHA512, [SHA512]), (1, SHA512, [SHA256, SHA512]))
+
+    # The statement
+    yield under("two-images", "accept", "Version 0 and version 1 of one tree.", two)
+    yield under("two-images-newer-first", "accept", "Images are reported in the statement's order.", of_images(new, old))
+    yield under("four-images", "accept", "Both versions, with objects named in both ways.", four)
+    yield under(
+        "objects-named-otherwise-than-the-image", "accept", "Objects by SHA-512, the image by SHA-256.",
+        of_images((0, SHA512, [SHA256])),
+    )  # fmt: skip
+    yield under("image-kind-repeated", "repeated", "Two images of version 0.", of_images(old, old))
+    yield under("image-kind-repeated-among-three", "repeated", "The last is of the kind of the first.", of_images(old, new, old))
+    other = [subject(" 0"), subject(" 1", name="acme/os/x86_64/testing")]
+    yield under("subject-names-differ", "subject_name", "One subject is of another stream.", of_images(old, new, subject=other))
+    yield under(
+        "subject-names-differ-in-the-first", "subject_name", "The second subject is of the wanted stream.",
+        of_images(old, new, subject=other[::-1]),
+    )  # fmt: skip
+    yield under("more-subjects-than-images", "subject_count", "Two subjects, one image.", of_images(old, new, images=[image()]))
+    yield under("more-images-than-subjects", "subject_count", "One subject, two images.", of_images(old, new, subject=[subject()]))
+    yield under("no-images", "subject_count", "One subject, no image.", of_images(old, images=[]))
+    yield under("eight-images", "repeated", "Eight are not too many, but there are four kinds.", of_images(*[old, new] * 4))
+    yield under("nine-images", "subject_count", "One image too many.", of_images(*[old] * 9))
+    yield under("images-missing", "field_missing", "No list of images.", of_images(old, images=None))
+    yield under("images-not-a-list", "field_type", "One image instead of a list.", of_images(old, images=image()))
+    yield under("image-not-an-object", "field_type", "Text instead of an image.", of_images(old, images=["composefs/0"]))
+    yield under("image-with-more-fields", "field_unknown", "A fifth field.", of_images(old, images=[image(colour="red")]))
+    bare = {name: value for name, value in image().items() if name != "objects"}
+    yield under("image-without-objects", "field_missing", "What the objects are named by is not said.", of_images(old, images=[bare]))
+    yield under("image-of-negative-size", "field_range", "A size of -1.", of_images(old, images=[image(size=-1)]))
+    yield under("image-version-as-text", "field_type", "A version in quotes.", of_images(old, images=[image("0")]))
+    objects = {"count": 3, "bytes": 70000, "algorithm": SHA256}
+    yield under("objects-with-algorithm", "field_unknown", "It is said for each image.", of_images(old, objects=objects))
+    yield under("second-image-unknown", "image_format_unknown", "Version 2 beside version 0.", of_images(old, (2, SHA256, [SHA256])))
+    without = [subject(" 0"), with_digests({"sha256": digest("image 1")})]
+    yield under("second-image-without-file-digest", "digest_missing", "SHA-256 of the second file alone.", of_images(old, new, subject=without))
+    wrong = [subject(" 0"), with_digests({**digests(" 1"), SHA256: "ab" * 31})]
+    yield under("second-image-digest-malformed", "digest_malformed", "62 digits.", of_images(old, new, subject=wrong))
+
+    # Of two rules the earlier one
+    late = "2026-05-01T11:59:59Z"
+    none = [with_digests({"sha256": digest("image")}), subject(" 1", name="acme/os")]
+    yield under("unknown-field-before-subject-names", "field_unknown", "Fields come before the rules about several.", of_images(old, new, subject=other, extra=1))
+    yield under("subject-names-before-missing-digest", "subject_name", "Names differ, and a digest is missing.", of_images(old, new, subject=none))
+    yield under("missing-digest-before-not-after", "digest_missing", "A digest is missing, and it ends before it starts.", of_images(old, new, subject=without, notAfter=late))
+    yield under("not-after-before-image-count", "not_after_before_created", "It ends before it starts, and an image is missing.", of_images(old, new, images=[image()], notAfter=late))
+    yield under("image-count-before-repeated", "subject_count", "A kind is repeated, and there are too many.", of_images(old, images=[image()] * 2))
+
+    # What the root allows
+    yield under("image-dropped-by-format", "accept", "Version 0 is not allowed, version 1 is used.", two, formats=["composefs/1"])
+    yield under("all-formats-allowed", "accept", "Both versions are named.", two, formats=["composefs/0", "composefs/1"])
+    yield under("no-format-allowed", "image_not_allowed", "An empty list allows nothing.", two, formats=[])
+    yield under("no-image-of-the-format", "image_not_allowed", "Two images of version 0.", of_images(old, (0, SHA512, [SHA512])), formats=["composefs/1"])
+    yield under("images-dropped-by-algorithm", "accept", "Only images and objects by SHA-512.", four, algorithms=[SHA512])
+    yield under("images-dropped-by-the-other-algorithm", "accept", "Only images and objects by SHA-256.", four, algorithms=[SHA256])
+    yield under("both-algorithms-allowed", "accept", "Both are named.", four, algorithms=[SHA512, SHA256])
+    yield under("image-dropped-by-both", "accept", "One of four is left.", four, algorithms=[SHA512], formats=["composefs/1"])
+    yield under(
+        "objects-of-an-unallowed-algorithm", "image_not_allowed", "Its own digest would be allowed, its objects are not.",
+        of_images((0, SHA256, [SHA256, SHA512])), algorithms=[SHA512],
+    )  # fmt: skip
+    yield under(
+        "image-without-an-allowed-digest", "image_not_allowed", "Its objects would be allowed, its own digest is not.",
+        of_images((0, SHA512, [SHA256])), algorithms=[SHA512],
+    )  # fmt: skip
+    yield under(
+        "image-with-an-allowed-digest-among-two", "accept", "One allowed digest is enough.",
+        of_images((0, SHA512, [SHA256, SHA512])), algorithms=[SHA512],
+    )  # fmt: skip
+    yield under(
+        "each-image-unallowed-for-another-reason", "image_not_allowed", "One format and one algorithm, but no image of both.",
+        of_images(old, (1, SHA512, [SHA512])), algorithms=[SHA512], formats=["composefs/0"],
+    )  # fmt: skip
+    second = digests(" 1")["sha256"]
+    yield under("revoked-by-second-image", "revoked", "A digest of the second image is revoked.", two, revokedDigests=[second])
+    yield under(
+        "revoked-by-an-unallowed-image", "revoked", "A digest of an image that would be dropped: the tree is revoked.",
+        two, revokedDigests=[second], formats=["composefs/0"],
+    )  # fmt: skip
+
+    # Revoked sequences
+    good = compact(statement())
+    largest = compact(statement(sequence=verify.MAX_INTEGER))
+    yield under("sequence-revoked", "sequence_revoked", "This one seal is revoked.", good, revokedSequences={STREAM: [3, 7]})
+    yield under("another-sequence-revoked", "accept", "Its neighbours are revoked.", good, revokedSequences={STREAM: [6, 8]})
+    yield under("largest-sequence-revoked", "sequence_revoked", "2^53 - 1.", largest, revokedSequences={STREAM: [verify.MAX_INTEGER]})
+    yield under(
+        "sequence-revoked-in-another-stream", "accept", "Sequences are revoked stream by stream.",
+        good, revokedSequences={"acme/os/x86_64/testing": [7], "acme/os/x86_64": [7]},
+    )  # fmt: skip
+
+
+def step_scenarios():
+    """Yields (name, expected class, what it shows, inputs): two steps fail, and the earlier one is named."""
+    good = compact(statement())
+    ends = compact(statement(notAfter="2026-05-31T23:59:59Z"))
+    broken = b"[]"
+
+    def extension(low=1, **more):
+        return rules((STREAM, rule(low=low)), **more)
+
+    def both(first, second, data, *, of=None, **inputs):
+        """Both classes are those of rules that fail; the first must be named."""
+        root = plain_root(extension=of or extension(), expires=inputs.pop("expires", EXPIRES))
+        name = f"{first}-before-{second}".replace("_", "-")
+        return seal(name, first, "Two steps fail, the earlier one is named.", data, root=root, **inputs)
+
+    older = dict(state=state(streams=floor(8)))
+    other = dict(state=state(streams=floor(7, b"other")))
+    revoked = dict(revokedSequences={STREAM: [7]}, revokedDigests=[digest("image")])
+    fresh_needed = rules((STREAM, rule(freshness=("timestamp", 0))))
+    yield both("root_rolled_back", "json_syntax", b"", state=state(root_version=2))
+    yield both("json_syntax", "stream_not_allowed", b"", stream="other/stream")
+    yield both("stream_not_allowed", "threshold", envelope(good, FOREIGN), stream="other/stream")
+    yield both("threshold", "field_type", envelope(broken, FOREIGN))
+    yield both("field_range", "other_stream", envelope(compact(statement(sequence=0, stream="acme/os"))))
+    yield both("other_stream", "below_minimum", envelope(compact(statement(stream="acme/os"))), of=extension(8))
+    yield both("below_minimum", "rolled_back", envelope(), of=extension(8), **older)
+    yield both("rolled_back", "sequence_revoked", envelope(), of=extension(**revoked), **older)
+    yield both("sequence_reused", "sequence_revoked", envelope(), of=extension(**revoked), **other)
+    yield both("sequence_revoked", "revoked", envelope(), of=extension(**revoked))
+    denied = dict(formats=["composefs/1"])
+    yield both("revoked", "image_not_allowed", envelope(), of=extension(revokedDigests=[digest("image")], **denied))
+    yield both("image_not_allowed", "seal_expired", envelope(ends), of=extension(**denied))
+    yield both("seal_expired", "root_expired", envelope(ends), expires=NOW)
+    yield both("seal_expired", "freshness_missing", envelope(ends), of=fresh_needed)
+    yield both("root_expired", "freshness_missing", envelope(), of=fresh_needed, expires=NOW)
+    yield both("root_expired", "json_syntax", envelope(), of=fresh_needed, expires=NOW, freshness=b"")
+    yield both("image_not_allowed", "not_current", envelope(), of=extension(**denied), freshness=fresh(sequence=8))

@@ -29,6 +29,11 @@ EXPIRES = "2030-01-01T00:00:00Z"
 # Test keys
 
 
+def pem_of(public_key):
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return public_key.public_bytes(serialization.Encoding.PEM, form).decode()
+
+
 class Ed25519:
     def __init__(self, name):
         seed = hashlib.sha256(b"treeseal TEST ONLY ed25519 " + name.encode()).digest()
@@ -54,10 +59,8 @@ class P256:
     def __init__(self, name, line_feed=True):
         seed = hashlib.sha256(b"treeseal TEST ONLY p256 " + name.encode()).digest()
         self.secret = ec.derive_private_key(int.from_bytes(seed, "big"), ec.SECP256R1())
-        pem = self.secret.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        text = pem.decode() if line_feed else pem.decode()[:-1]
+        text = pem_of(self.secret.public_key())
+        text = text if line_feed else text[:-1]
         self.object = {"keytype": "ecdsa", "scheme": "ecdsa-sha2-nistp256", "keyval": {"public": text}}
         self.id = verify.key_id(self.object)
 
@@ -73,19 +76,17 @@ class MlDsa65:
     def __init__(self, name, line_feed=True):
         self.seed = hashlib.sha256(b"treeseal TEST ONLY ml-dsa-65 " + name.encode()).digest()
         self.raw = mldsa65.public_key(self.seed)
-        pem = mldsa.MLDSA65PublicKey.from_public_bytes(self.raw).public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        text = pem.decode() if line_feed else pem.decode()[:-1]
+        text = pem_of(mldsa.MLDSA65PublicKey.from_public_bytes(self.raw))
+        text = text if line_feed else text[:-1]
         self.object = {"keytype": "ml-dsa", "scheme": "ml-dsa-65/1", "keyval": {"public": text}}
         self.id = verify.key_id(self.object)
 
     def sign(self, message):
         return self.sign_directly(verify.digest_message(message))
 
-    def sign_directly(self, message):
+    def sign_directly(self, message, prefix=mldsa65.PURE):
         """Without the digest message."""
-        return mldsa65.sign(self.seed, message)
+        return mldsa65.sign(self.seed, message, prefix)
 
 
 class Raw:
@@ -100,7 +101,7 @@ ROOT1, ROOT2, ROOT3, ROOT4 = (Ed25519(f"root {n}") for n in "1234")
 REL1, REL2, REL3 = (Ed25519(f"release {n}") for n in "123")
 HSM, HSM_BARE = P256("hsm"), P256("hsm", line_feed=False)
 PQ1, PQ2, PQ_BARE = MlDsa65("post-quantum 1"), MlDsa65("post-quantum 2"), MlDsa65("post-quantum 1", line_feed=False)
-ONLINE, FOREIGN = Ed25519("online"), Ed25519("foreign")
+ONLINE, ONLINE2, FOREIGN = Ed25519("online"), Ed25519("online 2"), Ed25519("foreign")
 
 
 # Building blocks
@@ -131,10 +132,12 @@ def rules(*pairs, **more):
     return {"streams": dict(pairs), **more}
 
 
-def signed_root(version=1, root=None, targets=None, extension=None, keys=None, **changes):
+USUAL_KEYS = [ROOT1, ROOT2, ROOT3, REL1, REL2, ONLINE]
+
+
+def signed_root(version=1, root=None, targets=None, extension=None, keys=None, more=(), **changes):
     """The signed part of a root: 2 of 3 root keys, 1 of 2 release keys, unless told otherwise."""
-    if keys is None:
-        keys = [ROOT1, ROOT2, ROOT3, REL1, REL2, ONLINE]
+    keys = [*USUAL_KEYS, *more] if keys is None else keys
     signed = {
         "_type": "root",
         "spec_version": "1.0.31",
@@ -213,7 +216,7 @@ def statement(stream=STREAM, **changes):
     return value
 
 
-def fresh_statement(seal=None, /, stream=STREAM, sequence=7, created=NOW, until=UNTIL, **changes):
+def fresh_statement(seal=None, stream=STREAM, sequence=7, created=NOW, until=UNTIL, **changes):
     """Says that the seal of this payload is current: for a day from `NOW` on, unless told otherwise."""
     seal = compact(statement()) if seal is None else seal
     value = {
@@ -264,6 +267,11 @@ def floor(sequence, payload=None, fresh_until=None):
     if payload is not None:
         value["payload"] = hashlib.sha256(payload).hexdigest()
     return {STREAM: value}
+
+
+def seal(name, expect, why, data=None, /, **inputs):
+    """A scenario about a seal: by one release key at sequence 7, unless another envelope is given."""
+    return name, expect, why, {"envelope": envelope() if data is None else data, **inputs}
 
 
 def text_or_base64(name, data, to):

@@ -7,12 +7,15 @@ All private keys come from fixed seeds. They are for TESTS ONLY: everybody knows
 """
 
 import base64
+import itertools
 import json
 import sys
 
 import trust_verify as verify
-from root_scenarios import root_scenarios
-from seal_scenarios import seal_scenarios
+from fresh_scenarios import fresh_scenarios
+from group_scenarios import group_scenarios
+from root_scenarios import extension_scenarios, order_scenarios, post_quantum_scenarios, root_scenarios
+from seal_scenarios import image_scenarios, seal_scenarios, step_scenarios
 from trust_parts import NOTE, NOW, ROOT, SEAL, STREAM, b64, plain_root, text_or_base64
 
 
@@ -71,11 +74,15 @@ def judge_root(vector):
     return {"accepted": {"version": verify.follow_roots(chain)["version"]}}
 
 
+ABOUT_SEALS = [seal_scenarios, image_scenarios, step_scenarios, group_scenarios, fresh_scenarios]
+ABOUT_ROOTS = [root_scenarios, extension_scenarios, order_scenarios, post_quantum_scenarios]
+
+
 def make():
-    for folder, scenarios, build in ((SEAL, seal_scenarios, seal_file), (ROOT, root_scenarios, root_vector)):
+    for folder, generators, build in ((SEAL, ABOUT_SEALS, seal_file), (ROOT, ABOUT_ROOTS, root_vector)):
         for old in folder.glob("*.json"):
             old.unlink()
-        for name, expect, why, inputs in scenarios():
+        for name, expect, why, inputs in itertools.chain(*(generator() for generator in generators)):
             path = folder / f"{name}.json"
             assert not path.exists(), path
             text = json.dumps(build(name, expect, why, inputs), indent=2, ensure_ascii=False) + "\n"
