@@ -70,6 +70,7 @@ const TABLE: &[Layer] = &[
         outside: Pure(&[
             "base64",
             "ed25519-dalek",
+            "ml-dsa",
             "p256",
             "pkcs8",
             "serde",

@@ -16,9 +16,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use treeseal_trust::{
-    AtBoot, Clock, Extension, ImageDigests, ImageFormat, Objects, RoleName, RootContent, RootFile,
-    SealRequest, Sequence, Sha256Digest, SigningKey, Source, Statement, StreamRule, TrustRoot,
-    TufKey, sign_statement, verify_seal,
+    AtBoot, Clock, Extension, Image, ImageDigests, ImageFormat, Objects, RoleName, RootContent,
+    RootFile, SealRequest, Sequence, Sha256Digest, SigningKey, Source, Statement, StreamRule,
+    TrustRoot, TufKey, sign_statement, verify_seal,
 };
 use treeseal_verity::{FileDigest, HashAlgorithm};
 
@@ -46,7 +46,7 @@ fn key(seed: u8) -> SigningKey {
 }
 
 fn public(seeds: &[u8]) -> Vec<TufKey> {
-    seeds.iter().map(|seed| TufKey::new(*key(*seed).public_key())).collect()
+    seeds.iter().map(|seed| TufKey::new(key(*seed).public_key().clone())).collect()
 }
 
 fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
@@ -72,7 +72,11 @@ fn first_root() -> Result<RootContent, Box<dyn Error>> {
     let (root, targets) = (public(&[1, 2, 3]), public(&[5, 6]));
     let mut content =
         RootContent::new("2030-01-01T00:00:00Z".parse()?, (two, &root), (two, &targets));
-    let rule = StreamRule { role: RoleName::targets(), min_sequence: Sequence::FIRST };
+    let rule = StreamRule {
+        roles: vec![RoleName::targets()],
+        min_sequence: Sequence::FIRST,
+        freshness: None,
+    };
     content.extension = Some(Extension {
         streams: [(STREAM.parse()?, rule)].into(),
         revoked: [Sha256Digest::of(b"withdrawn").to_hex().parse()?].into(),
@@ -95,20 +99,31 @@ fn signed(content: &RootContent, seeds: &[u8]) -> Result<Vec<u8>, Box<dyn Error>
 fn statement() -> Result<Statement, Box<dyn Error>> {
     Ok(Statement {
         stream: STREAM.parse()?,
-        digests: ImageDigests {
-            sha256: Sha256Digest::of(b"image"),
-            fsverity_sha256: FileDigest::from_bytes(HashAlgorithm::Sha256, &[1; 32]),
-            fsverity_sha512: FileDigest::from_bytes(HashAlgorithm::Sha512, &[2; 64]),
-        },
+        images: vec![
+            image(ImageFormat::ComposefsV0, b"image"),
+            image(ImageFormat::ComposefsV1, b"image of version 1"),
+        ],
         sequence: Sequence::FIRST,
         created: "2026-05-01T12:00:00Z".parse()?,
         not_after: Some("2027-05-01T12:00:00Z".parse()?),
-        format: ImageFormat::ComposefsV0,
-        image_size: 12288,
-        objects: Objects { count: 3, bytes: 70000, algorithm: HashAlgorithm::Sha256 },
+        objects: Objects { count: 3, bytes: 70000 },
         sources: vec![Source { kind: "dir".to_owned(), name: "Größe \"1\"".to_owned() }],
         previous: Some(Sha256Digest::of(b"previous")),
     })
+}
+
+/// An image file with this content.
+fn image(format: ImageFormat, content: &[u8]) -> Image {
+    Image {
+        digests: ImageDigests {
+            sha256: Sha256Digest::of(content),
+            fsverity_sha256: FileDigest::from_bytes(HashAlgorithm::Sha256, &[1; 32]),
+            fsverity_sha512: FileDigest::from_bytes(HashAlgorithm::Sha512, &[2; 64]),
+        },
+        format,
+        size: 12288,
+        objects: HashAlgorithm::Sha256,
+    }
 }
 
 fn check(folder: &Path) -> Result<(), Box<dyn Error>> {
@@ -123,7 +138,7 @@ fn check(folder: &Path) -> Result<(), Box<dyn Error>> {
         "accepted: {} sequence {}, {} signers, root version {}",
         seal.stream,
         seal.sequence,
-        seal.signers().keys().len(),
+        seal.signers().iter().map(|role| role.keys().len()).sum::<usize>(),
         seal.root_version()
     );
     Ok(())
