@@ -2,12 +2,13 @@
 
 use treeseal_store::Store;
 use treeseal_trust::{
-    Clock, Envelope, FreshStatement, SealRequest, Standing, Statement, Stream, Timestamp, Verified,
-    verify_seal,
+    Clock, Envelope, FreshStatement, RoleName, SealRequest, Sequence, Standing, Statement, Stream,
+    Timestamp, TrustRoot, TufKey, Verified, verify_seal,
 };
 
 use crate::identity::open_or_own;
 use crate::keys::{KeyPlace, Passphrases, Signature};
+use crate::pending::Subject;
 use crate::root::{newest_root, pinned_root};
 use crate::{Error, Locations, memory};
 
@@ -55,7 +56,11 @@ pub fn freshen(
     };
     let mut envelope = Envelope::unsigned_freshness(&fresh).map_err(Error::Statement)?;
     let what = Signature::Freshness { stream, sequence: sealed.sequence.number() };
-    for signer in open_or_own(locations, places, passphrases)? {
+    let signers = open_or_own(locations, places, passphrases)?;
+    for signer in &signers {
+        require_say(&root, stream, sealed.sequence, &signer.tuf_key())?;
+    }
+    for signer in signers {
         let signature = signer.sign(&envelope.pae_bytes(), &what, &locations.signing_log())?;
         envelope.attach(&signer.tuf_key(), &signature).map_err(Error::Attach)?;
     }
@@ -72,4 +77,20 @@ pub fn freshen(
     writer.put_freshness(stream, &envelope)?;
     memory::remember(locations, &root, &statement)?;
     Ok(Freshened { statement, until })
+}
+
+/// Refuses a key that is not one of the stream's freshness role.
+fn require_say(
+    root: &TrustRoot,
+    stream: &Stream,
+    sequence: Sequence,
+    key: &TufKey,
+) -> Result<(), Error> {
+    let rule = root.stream_rule(stream).and_then(|(_, rule)| rule.freshness.as_ref());
+    let role = rule.map_or_else(RoleName::timestamp, |rule| rule.role.clone());
+    if root.content().keys_of(&role).any(|wanted| wanted.public() == key.public()) {
+        return Ok(());
+    }
+    let what = Subject::Freshness { stream: stream.clone(), sequence: sequence.number() };
+    Err(Error::NoSay { key: key.id(), what })
 }

@@ -8,8 +8,9 @@ use treeseal_sys::{Directory, FileId};
 use treeseal_tree::dump::Strictness;
 use treeseal_tree::{Content, Payload, Tree};
 use treeseal_trust::{
-    Clock, Envelope, Image, ImageDigests, ImageFormat, Objects, RollbackState, SealRequest,
-    Sequence, Sha256Digest, Statement, Stream, Timestamp, TrustRoot, Verified, verify_seal,
+    Clock, Envelope, Image, ImageDigests, ImageFormat, Objects, RollbackState, SealError,
+    SealRequest, Sequence, Sha256Digest, Statement, Stream, StreamRule, Timestamp, TrustRoot,
+    Verified, verify_seal,
 };
 use treeseal_verity::{Digester, HashAlgorithm, Hasher, Params};
 
@@ -87,7 +88,7 @@ pub fn seal(
     // Nothing is made for a tree that cannot be sealed.
     let Identity { root, signers, made } = match identity {
         Some(identity) => identity,
-        None => Identity::make(locations, now, passphrases)?,
+        None => Identity::make(locations, now)?,
     };
     let mut envelope = Envelope::unsigned(&statement).map_err(Error::Statement)?;
     let stream = &statement.stream;
@@ -179,8 +180,13 @@ impl Work {
         if let Some(end) = root.as_ref().map(TrustRoot::expires).filter(|end| now >= *end) {
             return Err(Error::RootExpired { end, now });
         }
+        if let Some(root) = &root {
+            require_rule(root, &stream)?;
+        }
         let previous = previous_seal(&store, &stream)?;
-        let least = least_sequence(root.as_ref(), previous.as_ref(), &state, &stream);
+        // Also those that nothing points to: a seal that was stopped has used its sequence up.
+        let stored = store.sequences(&stream)?.last().copied();
+        let least = least_sequence(root.as_ref(), stored, &state, &stream);
         let sequence = sequence(options.sequence, least)?;
         let previous = previous.map(|(_, digest)| digest);
         Ok(Self { writer, state, source, stream, sequence, previous, now })
@@ -267,6 +273,17 @@ impl SealSource {
 /// Longest name of a source in a statement, in bytes: `spec/seal.md`.
 const MAX_SOURCE_NAME: usize = 1024;
 
+/// A seal that nobody may make is not begun.
+pub(crate) fn require_rule<'r>(
+    root: &'r TrustRoot,
+    stream: &Stream,
+) -> Result<&'r StreamRule, Error> {
+    root.stream_rule(stream).map(|(_, rule)| rule).ok_or_else(|| Error::OwnSeal {
+        stream: stream.clone(),
+        source: Box::new(SealError::StreamNotAllowed { stream: stream.clone() }),
+    })
+}
+
 /// The sequence and payload digest of the seal that the store has as current.
 fn previous_seal(
     store: &Store,
@@ -280,15 +297,15 @@ fn previous_seal(
 /// The sequence after everything that was seen, and not below what the trust root accepts.
 fn least_sequence(
     root: Option<&TrustRoot>,
-    previous: Option<&(Sequence, Sha256Digest)>,
+    stored: Option<Sequence>,
     state: &RollbackState,
     stream: &Stream,
 ) -> u64 {
-    let after_previous = previous.map_or(1, |(sequence, _)| sequence.number() + 1);
+    let after_stored = stored.map_or(1, |sequence| sequence.number() + 1);
     let after_seen = state.floor(stream).map_or(1, |floor| floor.sequence.number() + 1);
     let rule = root.and_then(|root| root.stream_rule(stream));
     let accepted = rule.map_or(1, |(_, rule)| rule.min_sequence.number());
-    after_previous.max(after_seen).max(accepted)
+    after_stored.max(after_seen).max(accepted)
 }
 
 /// The sequence asked for, or the least that can be.

@@ -10,6 +10,7 @@ const PACKAGES: &[&str] = &[
     "acl",
     "attr",
     "erofs-utils",
+    "faketime",
     "fsverity",
     "opensc",
     "openssl",
