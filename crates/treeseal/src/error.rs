@@ -292,6 +292,16 @@ pub enum Error {
         /// Why.
         source: Box<SealError>,
     },
+    /// The store does not have what a seal that was prepared is about.
+    #[error("the store no longer has the whole tree of the seal {sequence} of `{stream}`")]
+    TreeGone {
+        /// The stream.
+        stream: Stream,
+        /// The sequence.
+        sequence: Sequence,
+        /// What is missing, or damaged.
+        source: Box<StoreError>,
+    },
     /// A directory's path does not make the name of a stream.
     #[error("the path `{}` does not make the name of a stream", path.display())]
     NoDefaultStream {
@@ -412,6 +422,7 @@ impl Error {
             Self::Seal { .. }
             | Self::SequenceMoved { .. }
             | Self::OwnSeal { .. }
+            | Self::TreeGone { .. }
             | Self::SealFile { .. }
             | Self::OtherRoot { .. }
             | Self::NotFreshened { .. }
@@ -445,6 +456,24 @@ impl Error {
             }
             Self::OwnSeal { source, .. } if matches!(**source, SealError::Threshold(_)) => {
                 "name more keys with --key, or have others sign: `treeseal seal SOURCE --unsigned FILE`"
+                    .to_owned()
+            }
+            Self::OwnSeal { source, .. }
+                if matches!(
+                    **source,
+                    SealError::SequenceReused { .. }
+                        | SealError::RolledBack { .. }
+                        | SealError::BelowMinimum { .. }
+                ) =>
+            {
+                "the sequence is used up: make the seal again, and have that one signed".to_owned()
+            }
+            Self::Store(StoreError::Conflict { .. }) => {
+                "another one was faster: make yours again, and have that one signed".to_owned()
+            }
+            Self::TreeGone { .. } => {
+                "import the tree again, with `treeseal seal SOURCE --unsigned NEWFILE`: where that \
+                 gives the same image, the seal that was signed can be submitted"
                     .to_owned()
             }
             Self::OtherRoot { .. } => {

@@ -233,15 +233,22 @@ fn submit_seal(
     }
     let Pending::Seal(envelope, statement) = &pending else { return Ok(()) };
     let stream = &statement.stream;
+    let state = memory::recall(locations)?.unwrap_or_default();
+    let bytes = envelope.to_bytes();
+    let accepted = seal::accept_own(&bytes, &root, stream, &state, memory::now()?)?;
     // The pointer never goes back, so what is older than it would be stored for nothing.
     if let Some(current) = store.current(stream)?.filter(|current| *current > statement.sequence) {
         let (expected, found) = (current.number() + 1, statement.sequence.number());
         return Err(Error::Sequence { expected, found });
     }
-    let state = memory::recall(locations)?.unwrap_or_default();
-    let bytes = envelope.to_bytes();
-    let accepted = seal::accept_own(&bytes, &root, stream, &state, memory::now()?)?;
-    sealed::require_tree(&store, &accepted)?;
+    sealed::require_tree(&store, &accepted).map_err(|error| match error {
+        Error::Store(source) => Error::TreeGone {
+            stream: stream.clone(),
+            sequence: accepted.sequence,
+            source: Box::new(source),
+        },
+        other => other,
+    })?;
     if let Some((present, _)) = &stored {
         writer.replace_seal(stream, accepted.sequence, present, &bytes)?;
     }
@@ -358,9 +365,7 @@ impl Pending {
         match self {
             Self::Seal(_, statement) => {
                 let root = root.ok_or(Error::NoRootToJudge)?;
-                let rule = seal::require_rule(root, &statement.stream)?;
-                let roles = rule.roles.iter();
-                Ok(roles.flat_map(|role| root.content().keys_of(role)).cloned().collect())
+                seal::sealing_keys(root, &statement.stream)
             }
             Self::Root(file) => {
                 let present = root.filter(|root| root.version() < file.content().version);

@@ -14,6 +14,7 @@ mod documents;
 mod image;
 mod interop;
 mod seal;
+mod signing;
 mod tamper;
 mod usr;
 
