@@ -2,8 +2,8 @@
 
 use treeseal_store::Store;
 use treeseal_trust::{
-    Clock, Envelope, FreshStatement, RoleName, SealRequest, Sequence, Standing, Statement, Stream,
-    Timestamp, TrustRoot, TufKey, Verified, verify_seal,
+    Clock, Envelope, FreshStatement, RoleName, SealError, SealRequest, Sequence, Standing,
+    Statement, Stream, Timestamp, TrustRoot, TufKey, Verified, verify_seal,
 };
 
 use crate::identity::open_or_own;
@@ -44,6 +44,19 @@ pub fn freshen(
     let refused =
         |source| Error::Seal { stream: stream.clone(), sequence, source: Box::new(source) };
     let sealed = verify_seal(&seal, &root, &request.for_the_sealer()).map_err(refused)?;
+    if let Some(seen) = state.newest_time().filter(|seen| *seen > now) {
+        let reason = format!(
+            "the clock shows {now}, but something that was signed at {seen} has been seen: set the \
+             clock, which is wrong"
+        );
+        return Err(Error::NotFreshened { stream: stream.clone(), reason });
+    }
+    // Whoever keeps a newer seal back may have left what was said of it.
+    let present = store.freshness(stream)?;
+    let judged = verify_seal(&seal, &root, &request.with_freshness(present.as_deref()));
+    if let Err(kept_back @ SealError::NotCurrent { .. }) = judged {
+        return Err(refused(kept_back));
+    }
 
     let until = now.saturating_add(seconds);
     let payload = sealed.payload_digest();

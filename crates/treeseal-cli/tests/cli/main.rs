@@ -11,6 +11,7 @@ mod bad_input;
 mod ceremony;
 mod digest;
 mod documents;
+mod freshness;
 mod image;
 mod interop;
 mod seal;
