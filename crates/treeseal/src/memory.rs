@@ -45,7 +45,7 @@ fn raise(
     let _lock = files::lock(&locations.state.join(LOCK))?;
     match raised(locations, root, seal)? {
         None => Ok(()),
-        Some(state) => files::replace(&locations.state.join(FILE), &state, Readable::ByAll),
+        Some(state) => files::replace_locked(&locations.state.join(FILE), &state, Readable::ByAll),
     }
 }
 

@@ -58,9 +58,15 @@ fn verify_alone(
     files: &SealFiles,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
-    let locations = environment::locations(&arguments.places)?;
-    let wanted = arguments.stream.as_deref().map(stream).transpose()?;
     let with_memory = arguments.places.state.is_some();
+    let mut places = arguments.places.clone();
+    if places.root.is_some() {
+        // There need be no place for a store, nor for a memory that nobody asked for.
+        places.store.get_or_insert_default();
+        places.state.get_or_insert_default();
+    }
+    let locations = environment::locations(&places)?;
+    let wanted = arguments.stream.as_deref().map(stream).transpose()?;
     let verified = verify_files(&locations, files, wanted.as_ref(), with_memory)?;
     if wanted.is_none() {
         output.note(&format!(
