@@ -7,13 +7,17 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod alone;
 mod bad_input;
 mod ceremony;
 mod digest;
 mod documents;
 mod freshness;
+mod history;
 mod image;
 mod interop;
+mod keys;
+mod memory;
 mod seal;
 mod signing;
 mod tamper;
