@@ -37,7 +37,7 @@ fn on_terminal(machine: &Machine, words: &str, typed: &[&str]) -> Run {
 
 /// What a terminal shows goes to stdout.
 const TERMINAL: &str = r#"
-import os, pty, sys
+import os, pty, sys, termios, time
 typed = [line for line in sys.argv[1].split("\n") if sys.argv[1]]
 child, terminal = pty.fork()
 if child == 0:
@@ -52,6 +52,9 @@ while True:
         break
     shown += piece
     if typed and shown.endswith(b": "):
+        # A person is slower than the program, which first asks and then stops the echo.
+        while termios.tcgetattr(terminal)[3] & termios.ECHO:
+            time.sleep(0.005)
         os.write(terminal, typed.pop(0).encode() + b"\n")
 sys.stdout.buffer.write(shown)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
