@@ -3,7 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 
-use treeseal::Locations;
+use treeseal::{Locations, TpmAddress};
 
 use crate::args::Places;
 use crate::output::Failure;
@@ -24,6 +24,7 @@ pub(crate) fn locations(places: &Places) -> Result<Locations, Failure> {
     if let Some(state) = &places.state {
         locations.state.clone_from(state);
     }
+    locations.tpm = places.tpm.as_deref().map(TpmAddress::from);
     Ok(locations)
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use treeseal_erofs::{ImageError, WriteError};
 use treeseal_source::{DumpReadError, ImportError};
 use treeseal_store::StoreError;
-use treeseal_sys::FileError;
+use treeseal_sys::{FileError, TpmFloorError};
 use treeseal_token::{TokenError, TokenUri};
 use treeseal_tree::display_path;
 use treeseal_trust::{
@@ -180,6 +180,23 @@ pub enum Error {
     /// A new passphrase was not typed the same twice.
     #[error("the two passphrases differ")]
     PassphrasesDiffer,
+    /// The TPM's floor of a stream could not be read, enrolled, raised or removed.
+    #[error("the floor of the stream `{stream}` in the TPM")]
+    TpmFloor {
+        /// The stream.
+        stream: Stream,
+        /// Why.
+        source: Box<TpmFloorError>,
+    },
+    /// The TPM that is asked for keeps no floor of the stream: it never did, or it was cleared.
+    #[error("the TPM keeps no floor of the stream `{stream}`: it never did, or it was cleared")]
+    NotEnrolled {
+        /// The stream.
+        stream: Stream,
+    },
+    /// No TPM is named.
+    #[error("no TPM is named")]
+    NoTpm,
     /// The system gave no random bytes.
     #[error("the system gives no random bytes")]
     Random {
@@ -360,6 +377,10 @@ impl Error {
         Self::Io { action, path: path.to_owned(), source }
     }
 
+    pub(crate) fn tpm_floor(stream: &Stream) -> impl Fn(TpmFloorError) -> Self + '_ {
+        |source| Self::TpmFloor { stream: stream.clone(), source: Box::new(source) }
+    }
+
     pub(crate) fn token(uri: &TokenUri, source: TokenError) -> Self {
         Self::Token { uri: Box::new(uri.clone()), source: Box::new(source) }
     }
@@ -392,6 +413,7 @@ impl Error {
             | Self::OwnSeal { .. }
             | Self::SealFile { .. }
             | Self::OtherRoot { .. }
+            | Self::NotEnrolled { .. }
             | Self::NotFreshened { .. }
             | Self::RootExpired { .. }
             | Self::Root { .. }
@@ -425,6 +447,12 @@ impl Error {
                 "name more keys with --key, or have others sign: `treeseal seal SOURCE --unsigned FILE`"
                     .to_owned()
             }
+            Self::NotEnrolled { .. } => {
+                "`treeseal floor enrol STREAM` keeps it there; if it was kept there before, find out who \
+                 cleared the TPM first"
+                    .to_owned()
+            }
+            Self::NoTpm => "name it with --tpm or TREESEAL_TPM, like /dev/tpmrm0".to_owned(),
             Self::OtherRoot { .. } => {
                 "`treeseal submit FILE` adds the next version to the chain; to trust somebody else from \
                  now on, remove the pinned root by hand first"

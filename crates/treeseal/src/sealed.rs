@@ -9,8 +9,7 @@ use treeseal_erofs::{Image, Index, to_tree};
 use treeseal_store::{Store, StoreError};
 use treeseal_tree::{Content, FileType, InodeId, Tree};
 use treeseal_trust::{
-    Envelope, SealRequest, Sequence, Sha256Digest, Statement, Stream, TrustRoot, Verified,
-    verify_seal,
+    Envelope, Sequence, Sha256Digest, Statement, Stream, TrustRoot, Verified, verify_seal,
 };
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
 
@@ -58,8 +57,8 @@ impl SealedTree {
             store.current(stream)?.ok_or_else(|| Error::NoSeal { stream: stream.clone() })?;
         let envelope = store.seal(stream, sequence)?;
         let freshness = store.freshness(stream)?;
-        let request =
-            SealRequest::new(stream, &state, memory::clock()?).with_freshness(freshness.as_deref());
+        let request = memory::request(locations, &state, stream, memory::clock()?)?
+            .with_freshness(freshness.as_deref());
         let statement = verify_seal(&envelope, &root, &request).map_err(|source| Error::Seal {
             stream: stream.clone(),
             sequence,

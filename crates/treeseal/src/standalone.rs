@@ -62,8 +62,13 @@ pub fn verify_files(
     let remembered = if with_memory { memory::recall(locations)? } else { None };
     let is_first_contact = remembered.is_none();
     let state = remembered.unwrap_or_default();
-    let request =
-        SealRequest::new(&stream, &state, memory::clock()?).with_freshness(freshness.as_deref());
+    let clock = memory::clock()?;
+    let request = if with_memory {
+        memory::request(locations, &state, &stream, clock)?
+    } else {
+        SealRequest::first_contact(&stream, clock)
+    };
+    let request = request.with_freshness(freshness.as_deref());
     let statement = verify_seal(&envelope, &root, &request).map_err(refused)?;
     if let Some(path) = &files.image {
         check_image(path, &statement)?;

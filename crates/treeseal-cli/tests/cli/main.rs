@@ -14,6 +14,7 @@ mod image;
 mod interop;
 mod seal;
 mod tamper;
+mod tpm;
 mod usr;
 
 mod support;

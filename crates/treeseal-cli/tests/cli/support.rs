@@ -23,6 +23,11 @@ impl Run {
         }
     }
 
+    /// What a command does.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self::new(command.output().unwrap())
+    }
+
     /// stdout as text.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
@@ -126,6 +131,7 @@ pub(crate) fn treeseal() -> Command {
         .env_remove("TREESEAL_STORE")
         .env_remove("TREESEAL_ROOT")
         .env_remove("TREESEAL_STATE")
+        .env_remove("TREESEAL_TPM")
         .stdin(Stdio::null());
     command
 }
