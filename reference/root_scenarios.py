@@ -229,7 +229,7 @@ def freshness_role_scenarios():
     yield by("by-root", "Nor does the root role.", "root")
     yield by("by-snapshot", "Nor does `snapshot`.", "snapshot")
     yield by("by-undefined-role", "Nobody has this role.", "nightly")
-    yield by("role-malformed", "A name that no role has.", "my role")
+    yield by("role-malformed", "A space in a role's name.", "my role", "role_name")
     yield by("without-role", "Who says it?", None, "field_missing")
     yield by("without-tolerance", "It has no default.", "timestamp", "field_missing", tolerance=None)
     yield by("tolerance-negative", "Less than nothing.", "timestamp", "field_range", tolerance=-1)

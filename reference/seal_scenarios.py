@@ -295,6 +295,12 @@ def seal_scenarios():
     yield seal("expired-seal-at-boot", "accept", "At boot expiry is reported.", ends, clock={"lowerBound": NOW})
     yield seal("not-expired-at-boot", "accept", "Nothing shows that anything is expired.", root=refusing, clock={"lowerBound": NOW})
     yield seal("no-clock", "accept", "Nothing is known about the time.", ends, clock="unknown")
+    early = envelope(compact(statement(created="2026-06-02T00:00:01Z")))
+    yield seal("made-a-day-from-now", "accept", "Clocks may differ by a day.", envelope(compact(statement(created="2026-06-02T00:00:00Z"))))
+    yield seal("made-more-than-a-day-from-now", "seal_from_future", "By a second more.", early)
+    yield seal("made-from-now-at-boot", "accept", "The clock may be slow.", early, clock={"lowerBound": NOW})
+    yield seal("made-from-now-without-clock", "accept", "Nothing is known about the time.", early, clock="unknown")
+    yield seal("made-from-now-with-clock-behind", "accept", "The clock is known to be wrong.", early, state=state(newest="2026-06-01T00:00:01Z"))
     yield seal(
         "clock-behind-time-seen", "clock_behind", "The clock was set back behind a time that was seen signed.",
         ends, clock={"trusted": "2026-05-02T00:00:00Z"}, state=state(newest=NOW),
@@ -392,10 +398,10 @@ def image_scenarios():
     # Of two rules the earlier one
     late = "2026-05-01T11:59:59Z"
     none = [with_digests({"sha256": digest("image")}), subject(" 1", name="acme/os")]
-    yield under("unknown-field-before-subject-names", "field_unknown", "Fields come before the rules about several.", of_images(old, new, subject=other, extra=1))
+    yield under("subject-names-before-unknown-field", "subject_name", "Subjects are read before the predicate.", of_images(old, new, subject=other, extra=1))
     yield under("subject-names-before-missing-digest", "subject_name", "Names differ, and a digest is missing.", of_images(old, new, subject=none))
     yield under("missing-digest-before-not-after", "digest_missing", "A digest is missing, and it ends before it starts.", of_images(old, new, subject=without, notAfter=late))
-    yield under("not-after-before-image-count", "not_after_before_created", "It ends before it starts, and an image is missing.", of_images(old, new, images=[image()], notAfter=late))
+    yield under("image-count-before-not-after", "subject_count", "An image is missing, and it ends before it starts.", of_images(old, new, images=[image()], notAfter=late))
     yield under("image-count-before-repeated", "subject_count", "A kind is repeated, and there are too many.", of_images(old, images=[image()] * 2))
 
     # What the root allows
@@ -474,6 +480,9 @@ def step_scenarios():
     denied = dict(formats=["composefs/1"])
     yield both("revoked", "image_not_allowed", envelope(), of=extension(revokedDigests=[digest("image")], **denied))
     yield both("image_not_allowed", "seal_expired", envelope(ends), of=extension(**denied))
+    early = envelope(compact(statement(created="2026-06-02T00:00:01Z")))
+    yield both("image_not_allowed", "seal_from_future", early, of=extension(**denied))
+    yield both("seal_from_future", "root_expired", early, expires=NOW)
     yield both("seal_expired", "root_expired", envelope(ends), expires=NOW)
     yield both("seal_expired", "freshness_missing", envelope(ends), of=fresh_needed)
     yield both("root_expired", "freshness_missing", envelope(), of=fresh_needed, expires=NOW)
