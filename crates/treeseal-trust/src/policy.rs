@@ -362,11 +362,11 @@ fn require_roles(
     rule: &StreamRule,
     envelope: &Envelope,
 ) -> Result<Option<Vec<Signers>>, ThresholdError> {
-    let (message, claims) = (envelope.pae_bytes(), envelope.claims());
+    let signed = envelope.signed_message();
     let mut signers = Vec::new();
     for name in &rule.roles {
         let Some(role) = root.role_keys(name) else { return Ok(None) };
-        signers.push(require_threshold(&role, &message, &claims)?);
+        signers.push(require_threshold(&role, &signed)?);
     }
     Ok((!signers.is_empty()).then_some(signers))
 }
@@ -553,7 +553,7 @@ fn usable_freshness(
 ) -> Result<FreshStatement, FreshnessError> {
     let envelope = Envelope::parse(envelope)?;
     let role = root.role_keys(role).unwrap_or_else(|| RoleKeys::unreachable(role.clone()));
-    require_threshold(&role, &envelope.pae_bytes(), &envelope.claims())?;
+    require_threshold(&role, &envelope.signed_message())?;
     let fresh = FreshStatement::parse(envelope.payload())?;
     if fresh.stream != *request.stream {
         let (expected, found) = (request.stream.clone(), fresh.stream);
