@@ -5,9 +5,20 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What the tests run beside the programs of a minimal system.
-const PACKAGES: &[&str] =
-    &["acl", "attr", "erofs-utils", "fsverity", "openssl", "rsync", "time", "xz-utils"];
+/// What the tests run beside the programs of a minimal system, and the C compiler that building
+/// tough takes.
+const PACKAGES: &[&str] = &[
+    "acl",
+    "attr",
+    "erofs-utils",
+    "fsverity",
+    "gcc",
+    "libc6-dev",
+    "openssl",
+    "rsync",
+    "time",
+    "xz-utils",
+];
 
 /// Installs the packages that are missing, or says which they are.
 pub(super) fn install_packages() -> Result<()> {

@@ -23,6 +23,11 @@ impl Run {
         }
     }
 
+    /// Runs a program that was put together elsewhere.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self::new(command.stdin(Stdio::null()).output().unwrap())
+    }
+
     /// stdout as text.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
