@@ -1,8 +1,9 @@
 //! Trades seals and trust roots with other implementations, for `reference/trust_interop.py`.
 //!
 //! ```text
-//! interop make DIR     writes seal.json, 1.root.json, 2.root.json and release-N.pem
+//! interop make DIR     writes seal.json, 1.root.json, 2.root.json, release-N.pem and chain/
 //! interop check DIR    verifies the same files as another implementation wrote them
+//! interop walk ROOT... pins the first root and follows the others; prints the versions trusted
 //! ```
 //!
 //! The keys are for TESTS ONLY: everybody knows them.
@@ -15,10 +16,11 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::ExitCode;
 
+use p256::ecdsa::signature::Signer as _;
 use treeseal_trust::{
-    AtBoot, Clock, Extension, ImageDigests, ImageFormat, Objects, RoleName, RootContent, RootFile,
-    SealRequest, Sequence, Sha256Digest, SigningKey, Source, Statement, StreamRule, TrustRoot,
-    TufKey, sign_statement, verify_seal,
+    AtBoot, Clock, Extension, ImageDigests, ImageFormat, Objects, PublicKey, RoleName, RootContent,
+    RootFile, SealRequest, Sequence, Sha256Digest, SigningKey, Source, Statement, StreamRule,
+    TrustRoot, TufKey, sign_statement, verify_seal,
 };
 use treeseal_verity::{FileDigest, HashAlgorithm};
 
@@ -29,7 +31,8 @@ fn main() -> ExitCode {
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["make", folder] => make(Path::new(folder)),
         ["check", folder] => check(Path::new(folder)),
-        _ => Err("usage: interop make|check DIR".into()),
+        ["walk", first, next @ ..] => walk(first, next),
+        _ => Err("usage: interop make|check DIR, or interop walk ROOT...".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,7 +67,7 @@ fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
         content.set_role(name, two, &public(&[2, 3, 4]));
     }
     fs::write(folder.join("2.root.json"), signed(&content, &[1, 2, 4])?)?;
-    Ok(())
+    make_chain(&folder.join("chain"))
 }
 
 fn first_root() -> Result<RootContent, Box<dyn Error>> {
@@ -126,5 +129,97 @@ fn check(folder: &Path) -> Result<(), Box<dyn Error>> {
         seal.signers().keys().len(),
         seal.root_version()
     );
+    Ok(())
+}
+
+/// The versions of the chain.
+const CHAIN: std::ops::RangeInclusive<u8> = 1..=6;
+
+/// The version that also comes signed by too few.
+const BAD_LINK: u8 = 4;
+
+/// Writes five rotations. Version N has the keys N, N + 1 and N + 2, of which two must sign: each
+/// version replaces one key. Even keys are P-256.
+fn make_chain(folder: &Path) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(folder)?;
+    let mut content = first_root()?;
+    for version in CHAIN {
+        set_chain_version(&mut content, version)?;
+        // Keys that the version before and this one both have.
+        let signers = [version, version + 1];
+        fs::write(folder.join(format!("{version}.root.json")), chain_root(&content, signers)?)?;
+        if version == BAD_LINK {
+            // Two of the version before, but one of this one; and the other way round.
+            let (old, new) = ([version - 1, version], [version + 1, version + 2]);
+            fs::write(folder.join("old-keys.root.json"), chain_root(&content, old)?)?;
+            fs::write(folder.join("new-keys.root.json"), chain_root(&content, new)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn set_chain_version(content: &mut RootContent, version: u8) -> Result<(), Box<dyn Error>> {
+    let two = NonZeroU32::new(2).ok_or("two")?;
+    let keys = [version, version + 1, version + 2].map(|number| ChainKey::new(number)?.public());
+    let keys = keys.into_iter().collect::<Result<Vec<_>, _>>()?;
+    content.version = version.into();
+    for name in [RoleName::root(), RoleName::snapshot(), RoleName::timestamp()] {
+        content.set_role(name, two, &keys);
+    }
+    Ok(())
+}
+
+fn chain_root(content: &RootContent, signers: [u8; 2]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut file = RootFile::new(content.clone())?;
+    for number in signers {
+        let key = ChainKey::new(number)?;
+        let signature = key.sign(&file.bytes_to_sign());
+        file.attach(&key.public()?, signature)?;
+    }
+    Ok(file.to_bytes())
+}
+
+enum ChainKey {
+    Ed25519(SigningKey),
+    P256(p256::ecdsa::SigningKey),
+}
+
+impl ChainKey {
+    fn new(number: u8) -> Result<Self, Box<dyn Error>> {
+        let seed = [0x40 + number; 32];
+        if number.is_multiple_of(2) {
+            return Ok(Self::P256(p256::ecdsa::SigningKey::from_slice(&seed)?));
+        }
+        Ok(Self::Ed25519(SigningKey::from_seed(&seed)))
+    }
+
+    fn public(&self) -> Result<TufKey, Box<dyn Error>> {
+        Ok(TufKey::new(match self {
+            Self::Ed25519(key) => *key.public_key(),
+            Self::P256(key) => {
+                let point = key.verifying_key().to_sec1_point(false);
+                PublicKey::ecdsa_p256(point.as_bytes().try_into()?)?
+            }
+        }))
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Ed25519(key) => key.sign(message),
+            Self::P256(key) => {
+                let signature: p256::ecdsa::Signature = key.sign(message);
+                signature.to_der().as_bytes().to_vec()
+            }
+        }
+    }
+}
+
+fn walk(first: &str, next: &[&str]) -> Result<(), Box<dyn Error>> {
+    let mut root = TrustRoot::pinned(&fs::read(first)?)?;
+    println!("{}", root.version());
+    for path in next {
+        root = root.advance(&fs::read(path)?)?;
+        println!("{}", root.version());
+    }
     Ok(())
 }

@@ -100,12 +100,18 @@ fn image(machine: &Machine) -> PathBuf {
 }
 
 #[test]
-fn envelopes_and_roots_are_traded_with_in_toto_securesystemslib_and_tuf() {
-    // `cargo test` builds the example beside the programs.
-    let program_directory = Path::new(env!("CARGO_BIN_EXE_treeseal")).parent().unwrap();
-    let example = program_directory.join("examples/interop");
-    assert!(example.exists(), "run `cargo build -p treeseal-trust --example interop`");
+fn envelopes_and_roots_are_traded_with_in_toto_securesystemslib_tuf_and_tough() {
     let script = repository().join("reference/trust_interop.py");
-    let arguments = [script.as_os_str(), "run".as_ref(), example.as_os_str()];
+    let (interop, tough) = (example("interop"), peer("tough-walk"));
+    let arguments = [script.as_os_str(), "run".as_ref(), interop.as_os_str(), tough.as_os_str()];
     program(venv_python(), "python3-venv", arguments).ok();
+}
+
+/// An example of `treeseal-trust`: `cargo test` builds them beside the programs.
+#[track_caller]
+fn example(name: &str) -> PathBuf {
+    let program_directory = Path::new(env!("CARGO_BIN_EXE_treeseal")).parent().unwrap();
+    let path = program_directory.join("examples").join(name);
+    assert!(path.exists(), "run `cargo build -p treeseal-trust --example {name}`");
+    path
 }
