@@ -1,9 +1,11 @@
 //! Trades seals and trust roots with other implementations, for `reference/trust_interop.py`.
 //!
 //! ```text
-//! interop make DIR     writes seal.json, 1.root.json, 2.root.json, release-N.pem and chain/
+//! interop make DIR     writes seal.json, 1.root.json, 2.root.json, release-N.pem, chain/ and the
+//!                      private keys of all of them
 //! interop check DIR    verifies the same files as another implementation wrote them
 //! interop walk ROOT... pins the first root and follows the others; prints the versions trusted
+//! interop judge CASES  gives a verdict on every case of a file, for `trust_differential.py`
 //! ```
 //!
 //! The keys are for TESTS ONLY: everybody knows them.
@@ -16,11 +18,13 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::ExitCode;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use p256::ecdsa::signature::Signer as _;
 use treeseal_trust::{
-    AtBoot, Clock, Extension, ImageDigests, ImageFormat, Objects, PublicKey, RoleName, RootContent,
-    RootFile, SealRequest, Sequence, Sha256Digest, SigningKey, Source, Statement, StreamRule,
-    TrustRoot, TufKey, sign_statement, verify_seal,
+    AtBoot, Clock, Envelope, Extension, ImageDigests, ImageFormat, Objects, PublicKey, RoleName,
+    RootContent, RootFile, SealError, SealRequest, Sequence, Sha256Digest, SigningKey, Source,
+    Statement, StreamRule, TrustRoot, TufKey, sign_statement, verify_seal,
 };
 use treeseal_verity::{FileDigest, HashAlgorithm};
 
@@ -32,7 +36,8 @@ fn main() -> ExitCode {
         ["make", folder] => make(Path::new(folder)),
         ["check", folder] => check(Path::new(folder)),
         ["walk", first, next @ ..] => walk(first, next),
-        _ => Err("usage: interop make|check DIR, or interop walk ROOT...".into()),
+        ["judge", cases] => judge(Path::new(cases)),
+        _ => Err("usage: interop make|check DIR, interop walk ROOT..., interop judge CASES".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,7 +72,17 @@ fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
         content.set_role(name, two, &public(&[2, 3, 4]));
     }
     fs::write(folder.join("2.root.json"), signed(&content, &[1, 2, 4])?)?;
-    make_chain(&folder.join("chain"))
+    make_chain(&folder.join("chain"))?;
+    Ok(fs::write(folder.join("private-keys.txt"), private_keys())?)
+}
+
+/// A line for each key: its kind and its secret in hex.
+fn private_keys() -> String {
+    let line = |(kind, seed): (&str, u8)| format!("{kind} {}\n", format!("{seed:02x}").repeat(32));
+    let usual = (1..=6).map(|seed| ("ed25519", seed));
+    let last = CHAIN.end() + 2;
+    let chain = (*CHAIN.start()..=last).map(|number| (ChainKey::kind(number), chain_seed(number)));
+    usual.chain(chain).map(line).collect()
 }
 
 fn first_root() -> Result<RootContent, Box<dyn Error>> {
@@ -179,18 +194,26 @@ fn chain_root(content: &RootContent, signers: [u8; 2]) -> Result<Vec<u8>, Box<dy
     Ok(file.to_bytes())
 }
 
+const fn chain_seed(number: u8) -> u8 {
+    0x40 + number
+}
+
 enum ChainKey {
-    Ed25519(SigningKey),
+    Ed25519(Box<SigningKey>),
     P256(p256::ecdsa::SigningKey),
 }
 
 impl ChainKey {
     fn new(number: u8) -> Result<Self, Box<dyn Error>> {
-        let seed = [0x40 + number; 32];
-        if number.is_multiple_of(2) {
-            return Ok(Self::P256(p256::ecdsa::SigningKey::from_slice(&seed)?));
-        }
-        Ok(Self::Ed25519(SigningKey::from_seed(&seed)))
+        let seed = [chain_seed(number); 32];
+        Ok(match Self::kind(number) {
+            "p256" => Self::P256(p256::ecdsa::SigningKey::from_slice(&seed)?),
+            _ => Self::Ed25519(Box::new(SigningKey::from_seed(&seed))),
+        })
+    }
+
+    const fn kind(number: u8) -> &'static str {
+        if number.is_multiple_of(2) { "p256" } else { "ed25519" }
     }
 
     fn public(&self) -> Result<TufKey, Box<dyn Error>> {
@@ -222,4 +245,62 @@ fn walk(first: &str, next: &[&str]) -> Result<(), Box<dyn Error>> {
         println!("{}", root.version());
     }
     Ok(())
+}
+
+/// Prints a verdict for each line of the file that is a case:
+///
+/// ```text
+/// base ROOT             pins a root: number 0, then 1, ...
+/// root N NEXT           is this the next root after base N?
+/// envelope N ENVELOPE   did enough of the keys that base N names sign this?
+/// ```
+///
+/// Everything but N is base64. A verdict is `ok` and what was understood: SHA-256 of the signed
+/// bytes of a root, or of the payload of an envelope. Or it is the class of refusal.
+fn judge(cases: &Path) -> Result<(), Box<dyn Error>> {
+    let mut bases = Vec::new();
+    let base = |bases: &[TrustRoot], number: &str| -> Result<TrustRoot, Box<dyn Error>> {
+        Ok(bases.get(number.parse::<usize>()?).ok_or("no such base")?.clone())
+    };
+    for line in fs::read_to_string(cases)?.lines() {
+        match line.split(' ').collect::<Vec<_>>().as_slice() {
+            ["base", root] => bases.push(TrustRoot::pinned(&decoded(root)?)?),
+            ["root", number, next] => {
+                println!("{}", judge_root(&base(&bases, number)?, &decoded(next)?));
+            }
+            ["envelope", number, envelope] => {
+                let envelope = decoded(envelope)?;
+                println!("{}", judge_envelope(&base(&bases, number)?, &envelope)?);
+            }
+            _ => return Err("not a case".into()),
+        }
+    }
+    Ok(())
+}
+
+fn decoded(base64: &str) -> Result<Vec<u8>, String> {
+    STANDARD.decode(base64).map_err(|error| error.to_string())
+}
+
+fn judge_root(base: &TrustRoot, next: &[u8]) -> String {
+    match (base.advance(next), RootFile::parse(next)) {
+        (Ok(_), Ok(file)) => format!("ok {}", Sha256Digest::of(&file.bytes_to_sign()).to_hex()),
+        (Err(error), _) | (_, Err(error)) => error.code().to_owned(),
+    }
+}
+
+/// What is wrong with a payload is only said of one that enough keys signed: then the signatures
+/// are good.
+fn judge_envelope(base: &TrustRoot, envelope: &[u8]) -> Result<String, Box<dyn Error>> {
+    let stream = STREAM.parse()?;
+    let request = SealRequest::first_contact(&stream, Clock::Unknown);
+    Ok(match verify_seal(envelope, base, &request) {
+        Err(
+            error @ (SealError::Envelope(_)
+            | SealError::Threshold(_)
+            | SealError::StreamNotAllowed { .. }
+            | SealError::RootRolledBack { .. }),
+        ) => error.code().to_owned(),
+        Ok(_) | Err(_) => format!("ok {}", Envelope::parse(envelope)?.payload_digest().to_hex()),
+    })
 }
