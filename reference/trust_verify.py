@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
@@ -229,7 +229,7 @@ def read_pem(text):
         written = key.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ).decode()
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise Refused("key_pem") from None
     refuse_unless(text in (written, written[:-1]), "key_pem")
     refuse_unless(isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1", "key_pem")

@@ -107,6 +107,13 @@ fn envelopes_and_roots_are_traded_with_in_toto_securesystemslib_tuf_and_tough() 
     program(venv_python(), "python3-venv", arguments).ok();
 }
 
+#[test]
+fn verdicts_differ_from_those_of_tuf_and_securesystemslib_for_named_reasons_only() {
+    let script = repository().join("reference/trust_differential.py");
+    let arguments = [script, example("interop")];
+    program(venv_python(), "python3-venv", arguments).ok();
+}
+
 /// An example of `treeseal-trust`: `cargo test` builds them beside the programs.
 #[track_caller]
 fn example(name: &str) -> PathBuf {
