@@ -60,18 +60,17 @@ class Key:
         else:
             self.secret = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256R1())
             public = self.pem()
-        scheme = {"ed25519": "ed25519", "p256": "ecdsa-sha2-nistp256"}[kind]
-        self.object = {
-            "keytype": {"ed25519": "ed25519", "p256": "ecdsa"}[kind],
-            "scheme": scheme,
-            "keyval": {"public": public},
-        }
+        names = {"ed25519": ("ed25519", "ed25519"), "p256": ("ecdsa", "ecdsa-sha2-nistp256")}
+        self.names = (*names[kind], public)
         self.id = key_id(self.object)
 
-    def pem(self, point=None):
+    @property
+    def object(self):
+        """Made anew each time, because whoever gets it changes it."""
+        return key_object(*self.names)
+
+    def pem(self):
         key = self.secret.public_key()
-        if point is not None:
-            key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
         return key.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ).decode()
@@ -86,12 +85,18 @@ class WeakKey:
     """The neutral point as an Ed25519 key: one signature is good for every message."""
 
     def __init__(self):
-        neutral = (1).to_bytes(32, "little")
-        self.object = {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": neutral.hex()}}
         self.id = key_id(self.object)
+
+    @property
+    def object(self):
+        return key_object("ed25519", "ed25519", (1).to_bytes(32, "little").hex())
 
     def sign(self, _):
         return (1).to_bytes(32, "little") + bytes(32)
+
+
+def key_object(keytype, scheme, public):
+    return {"keytype": keytype, "scheme": scheme, "keyval": {"public": public}}
 
 
 def key_id(value):
@@ -750,7 +755,7 @@ def weak_key(rng, edit):
 
 def unknown_algorithm(rng, edit):
     key = rng.choice(edit.world.foreign)
-    value = copy.deepcopy(key.object)
+    value = key.object
     value["keytype"], value["scheme"] = rng.choice([
         ("rsa", "rsassa-pss-sha256"), ("ecdsa", "ecdsa-sha2-nistp384"), ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"),
         ("ed25519", "ecdsa-sha2-nistp256"), ("x", "y"), ("ED25519", "ed25519"), (None, None),
@@ -765,7 +770,7 @@ def unknown_algorithm(rng, edit):
 
 def other_pem(rng, edit):
     key = next(key for key in edit.world.keys.values() if key.kind == "p256")
-    value = copy.deepcopy(key.object)
+    value = key.object
     pem = value["keyval"]["public"]
     der = base64.b64decode("".join(pem.split("\n")[1:-2]))
     one_line = base64.b64encode(der).decode()
@@ -782,7 +787,7 @@ def other_pem(rng, edit):
 def other_public_hex(rng, edit):
     """An Ed25519 key in another spelling, or bytes that are no point."""
     key = edit.world.foreign[0]
-    value = copy.deepcopy(key.object)
+    value = key.object
     public = value["keyval"]["public"]
     value["keyval"]["public"] = rng.choice([
         public, public.upper(), public + "00", public[:-2], " " + public, "", "02" + "00" * 31, "ed" + "ff" * 30 + "7f",
@@ -798,7 +803,7 @@ def other_public_hex(rng, edit):
 
 def many_keys(rng, edit):
     """More keys than a role or a root of ours may have."""
-    values = [{**edit.world.foreign[0].object, "keyval": {"public": "%064x" % (3 + 256 * n)}} for n in range(140)]
+    values = [key_object("ed25519", "ed25519", "%064x" % (3 + 256 * n)) for n in range(140)]
     role = edit.role("targets")
     for value in values[: rng.choice([40, 140])]:
         edit.signed["keys"][key_id(value)] = value
