@@ -440,7 +440,7 @@ def large(rng, data):
     return "large", data + b" " * (rng.choice([256 * 1024, 256 * 1024 + 1, 300_000]) - len(data))
 
 
-FILE_EDITS = [cut_text, bytes_after, bytes_after, bytes_before, other_encoding, bracket_twice]
+FILE_EDITS = [cut_text, bytes_after, bytes_after, bytes_before, other_encoding, bracket_twice, large]
 
 
 # Roots, signed again
