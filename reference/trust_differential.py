@@ -44,7 +44,6 @@ import time
 import warnings
 from pathlib import Path
 
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from securesystemslib._internal.utils import b64dec
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import FormatError, UnverifiedSignatureError
@@ -217,15 +216,8 @@ def is_wrong_id(name, key):
 
 
 def has_key_twice(view):
-    found = [comparable(key) for key in view.keys.values()]
+    found = [verify.read_key(key)[0] for key in view.keys.values()]
     return len(set(found)) != len(found)
-
-
-def comparable(key):
-    public = key["keyval"]["public"]
-    if key["keytype"] == "ed25519":
-        return bytes.fromhex(public)
-    return load_pem_public_key(public.encode()).public_numbers()
 
 
 def has_unusable_key(view):
@@ -242,7 +234,7 @@ def is_refused(call):
 
 
 def has_unknown_algorithm(view):
-    known = {("ed25519", "ed25519"), ("ecdsa", "ecdsa-sha2-nistp256")}
+    known = set(mutations.Key.NAMES.values())
     return any((key["keytype"], key["scheme"]) not in known for key in view.keys.values())
 
 

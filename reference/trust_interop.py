@@ -44,17 +44,17 @@ def check_seal(folder):
     data = json.loads((folder / "seal.json").read_text())
     envelope = Envelope.from_dict(copy.deepcopy(data))
     assert envelope.payload_type == PAYLOAD_TYPE, envelope.payload_type
-    keys = [
-        SSlibKey.from_crypto(load_pem_public_key((folder / f"release-{n}.pem").read_bytes())) for n in (1, 2)
-    ]
+    paths = sorted(folder.glob("release-*.pem"))
+    keys = [SSlibKey.from_crypto(load_pem_public_key(path.read_bytes())) for path in paths]
     # securesystemslib finds a signature by the key id in it: ours is TUF's id of the key.
     ids = {signature["keyid"] for signature in data["signatures"]}
     assert {key.keyid for key in keys} == ids, (keys, ids)
-    assert len(envelope.verify(keys, 2)) == 2
+    assert len(keys) >= 2 and len(envelope.verify(keys, len(keys))) == len(keys)
     envelope.payload += b" "
     refused(VerificationError, lambda: envelope.verify(keys, 1))
     assert InTotoEnvelope.from_dict(copy.deepcopy(data)).payload_type == PAYLOAD_TYPE
-    print("securesystemslib and in-toto: seal.json verified with 2 keys, a changed one refused")
+    kinds = ", ".join(key.scheme for key in keys)
+    print(f"securesystemslib and in-toto: seal.json verified with {kinds}, a changed one refused")
 
 
 def check_roots(folder):
@@ -124,13 +124,19 @@ def refused(kind, call):
 
 
 def make(folder):
+    """Two roots and a seal that need every algorithm."""
     root_keys = [
         CryptoSigner.generate_ed25519(), CryptoSigner.generate_ecdsa(),
-        CryptoSigner.generate_ed25519(), CryptoSigner.generate_ecdsa(),
+        CryptoSigner.generate_ed25519(), CryptoSigner.generate_mldsa(),
     ]  # fmt: skip
     release = [CryptoSigner.generate_ed25519(), CryptoSigner.generate_ecdsa()]
+    post_quantum = CryptoSigner.generate_mldsa()
     root = Root(expires=datetime(2030, 1, 1, tzinfo=timezone.utc))
-    root.unrecognized_fields["x-treeseal"] = {"streams": {"acme/*": {"role": "targets", "minSequence": 1}}}
+    root.keys[post_quantum.public_key.keyid] = post_quantum.public_key
+    root.unrecognized_fields["x-treeseal"] = {
+        "streams": {"acme/*": {"roles": ["targets", "post-quantum"], "minSequence": 1}},
+        "roles": {"post-quantum": {"keyids": [post_quantum.public_key.keyid], "threshold": 1}},
+    }
     for signer in root_keys[:3]:
         root.add_key(signer.public_key, "root")
     for signer in release:
@@ -142,24 +148,36 @@ def make(folder):
     root.version = 2
     root.revoke_key(root_keys[2].public_key.keyid, "root")
     root.add_key(root_keys[3].public_key, "root")
-    write_root(folder, root, [root_keys[0], root_keys[1], root_keys[3]])
+    write_root(folder, root, [root_keys[0], root_keys[2], root_keys[3]])
 
     predicate = {
         "sequence": 1,
         "created": "2026-05-01T12:00:00Z",
-        "image": {"format": "composefs", "version": 0, "size": 12288},
-        "objects": {"count": 3, "bytes": 70000, "algorithm": "fsverity-sha256-4096"},
+        "images": [
+            {"format": "composefs", "version": version, "size": 12288, "objects": "fsverity-sha256-4096"}
+            for version in (0, 1)
+        ],
+        "objects": {"count": 3, "bytes": 70000},
         "sources": [],
     }
-    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("sha256", "fsverity-sha256-4096")}
+    subjects = [
+        {
+            "name": STREAM,
+            "digest": {
+                name: hashlib.sha256(f"{name} {version}".encode()).hexdigest()
+                for name in ("sha256", "fsverity-sha256-4096")
+            },
+        }
+        for version in (0, 1)
+    ]
     statement = {
         "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"name": STREAM, "digest": digests}],
+        "subject": subjects,
         "predicateType": "treeseal:tree/v1",
         "predicate": predicate,
     }
     envelope = Envelope(json.dumps(statement, indent=1).encode(), PAYLOAD_TYPE, {})
-    for signer in release:
+    for signer in [*release, post_quantum]:
         envelope.sign(signer)
     written = envelope.to_dict()
     assert base64.b64decode(written["payload"]) == envelope.payload
@@ -183,15 +201,17 @@ def run(program, tough):
         make(Path(name))
         subprocess.run([program, "check", name], check=True)
         roots = [Path(name) / f"{version}.root.json" for version in (1, 2)]
-        for walker, walk in walkers.items():
-            assert walk(roots) == ([1, 2], True), walker
+        for walker in ("tuf", "treeseal"):  # tough does not know ML-DSA
+            assert walkers[walker](roots) == ([1, 2], True), walker
         seal = Path(name) / "seal.json"
-        data = json.loads(seal.read_text())
-        del data["signatures"][0]
-        seal.write_text(json.dumps(data))
-        done = subprocess.run([program, "check", name], capture_output=True, text=True)
-        assert done.returncode == 1 and "is not trusted" in done.stderr, done
-    print("treeseal: what the libraries wrote is accepted, and refused with a signature less")
+        whole = json.loads(seal.read_text())
+        for index in range(len(whole["signatures"])):
+            fewer = {**whole, "signatures": [*whole["signatures"]]}
+            del fewer["signatures"][index]
+            seal.write_text(json.dumps(fewer))
+            done = subprocess.run([program, "check", name], capture_output=True, text=True)
+            assert done.returncode == 1 and "is not trusted" in done.stderr, done
+    print("treeseal: what the libraries wrote is accepted, and refused with any signature less")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from securesystemslib.exceptions import FormatError
 from securesystemslib.formats import encode_canonical
@@ -52,16 +52,22 @@ class Base:
 class Key:
     """A key of which both halves are known."""
 
+    NAMES = {
+        "ed25519": ("ed25519", "ed25519"),
+        "p256": ("ecdsa", "ecdsa-sha2-nistp256"),
+        "ml-dsa-65": ("ml-dsa", "ml-dsa-65/1"),
+    }
+
     def __init__(self, kind, secret):
         self.kind = kind
         if kind == "ed25519":
             self.secret = ed25519.Ed25519PrivateKey.from_private_bytes(secret)
-            public = self.secret.public_key().public_bytes_raw().hex()
-        else:
+        elif kind == "p256":
             self.secret = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256R1())
-            public = self.pem()
-        names = {"ed25519": ("ed25519", "ed25519"), "p256": ("ecdsa", "ecdsa-sha2-nistp256")}
-        self.names = (*names[kind], public)
+        else:
+            self.secret = mldsa.MLDSA65PrivateKey.from_seed_bytes(secret)
+        public = self.secret.public_key().public_bytes_raw().hex() if kind == "ed25519" else self.pem()
+        self.names = (*self.NAMES[kind], public)
         self.id = key_id(self.object)
 
     @property
@@ -78,6 +84,8 @@ class Key:
     def sign(self, message):
         if self.kind == "ed25519":
             return self.secret.sign(message)
+        if self.kind == "ml-dsa-65":
+            return self.secret.sign(verify.digest_message(message))
         return self.secret.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
 
 
@@ -116,6 +124,7 @@ class World:
         self.keys = {key.id: key for key in keys}
         self.weak = WeakKey()
         self.foreign = [Key("ed25519", b"\x77" * 32), Key("p256", b"\x78" * 32)]
+        self.one_of = {key.kind: key for key in keys}
         read = lambda name: (folder / name).read_bytes()  # noqa: E731
         chain = [read(f"chain/{version}.root.json") for version in range(1, 7)]
         pairs = [(read("1.root.json"), read("2.root.json")), *zip(chain, chain[1:])]
@@ -123,13 +132,12 @@ class World:
         self.envelopes = self.envelope_bases(json.loads(read("1.root.json")), read("seal.json"))
 
     def envelope_bases(self, root, seal):
-        """The root as it is, with one signature of two, and with two of three of both algorithms."""
+        """The root as it is, with one signature of two, and with two of three and another algorithm."""
         release = [self.keys[name] for name in root["signed"]["roles"]["targets"]["keyids"]]
-        p256 = next(key for key in self.keys.values() if key.kind == "p256")
-        three = [*release, p256]
+        three, other_three = ([*release, self.one_of[kind]] for kind in ("p256", "ml-dsa-65"))
         payload = base64.b64decode(json.loads(seal)["payload"])
         bases = []
-        for keys, threshold in ((release, None), (release, 1), (three, 2)):
+        for keys, threshold in ((release, None), (release, 1), (three, 2), (other_three, 2)):
             edit = RootEdit(self, root)
             edit.signed["keys"].update({key.id: key.object for key in keys})
             role = edit.signed["roles"]["targets"]
@@ -538,7 +546,7 @@ def key_under_two_ids(rng, edit):
     name, key = rng.choice(edit.holders(edit.role()))
     value = copy.deepcopy(edit.signed["keys"][name])
     spelled = value["keyval"]["public"]
-    value["keyval"]["public"] = rng.choice([spelled, spelled.strip() if key.kind == "p256" else spelled.upper()])
+    value["keyval"]["public"] = rng.choice([spelled, spelled.strip() if key.kind != "ed25519" else spelled.upper()])
     if rng.random() < 0.2:
         value["x"] = "an unknown field gives another id"
     second = key_id(value) if key_id(value) != name else "ab" * 32
@@ -651,10 +659,34 @@ def unknown_signature_field(rng, edit):
 
 def p256_root_key(rng, edit):
     """A P-256 key in the root role, which signs in all the forms that DER has and has not."""
-    key = next(key for key in edit.world.keys.values() if key.kind == "p256")
+    key = edit.world.one_of["p256"]
     edit.replace_key(rng, key.id, key.object)
     edit.sign_with(*edit.old_holders(), *edit.holders(edit.role()))
     edit.after.append(lambda signatures: change_der(rng, signatures, edit.world.keys))
+
+
+def ml_dsa_root_key(rng, edit):
+    """An ML-DSA key in the root role, which signs as TAP 21 says, or nearly."""
+    key = edit.world.one_of["ml-dsa-65"]
+    edit.replace_key(rng, key.id, key.object)
+    edit.sign_with(*edit.old_holders(), *edit.holders(edit.role()))
+
+    def change(signatures):
+        for entry in signatures:
+            if entry["keyid"] == key.id:
+                entry["sig"] = other_ml_dsa(rng, key, bytes.fromhex(entry["sig"]), canonical(edit.signed)).hex()
+
+    edit.after.append(change)
+
+
+def other_ml_dsa(rng, key, signature, message):
+    at = rng.randrange(len(signature))
+    return rng.choice([
+        signature, signature[:-1], signature + b"\0", b"",
+        signature[:at] + bytes([signature[at] ^ 1]) + signature[at + 1 :],
+        key.secret.sign(message),  # without the digest message
+        key.secret.sign(verify.digest_message(message), b"tuf"),  # with a context
+    ])  # fmt: skip
 
 
 def change_der(rng, signatures, keys):
@@ -759,6 +791,7 @@ def unknown_algorithm(rng, edit):
     value["keytype"], value["scheme"] = rng.choice([
         ("rsa", "rsassa-pss-sha256"), ("ecdsa", "ecdsa-sha2-nistp384"), ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"),
         ("ed25519", "ecdsa-sha2-nistp256"), ("x", "y"), ("ED25519", "ed25519"), (None, None),
+        ("ml-dsa", "ml-dsa-44/1"), ("ml-dsa", "ml-dsa-65"), ("ml-dsa", "ml-dsa-65/2"), ("ml-dsa", "ml-dsa-65/1"),
     ])  # fmt: skip
     name = key_id(value)
     if rng.random() < 0.5:
@@ -769,7 +802,7 @@ def unknown_algorithm(rng, edit):
 
 
 def other_pem(rng, edit):
-    key = next(key for key in edit.world.keys.values() if key.kind == "p256")
+    key = edit.world.one_of[rng.choice(["p256", "ml-dsa-65"])]
     value = key.object
     pem = value["keyval"]["public"]
     der = base64.b64decode("".join(pem.split("\n")[1:-2]))
@@ -850,7 +883,7 @@ ROOT_EDITS = [
     key_under_two_ids, key_under_two_ids, signature_twice, signature_under_other_id, keys_of_another_role,
     old_keys_only, new_keys_only, signed_by_some, signed_by_all_and_foreign, foreign_takes_over, other_version,
     other_type, other_spec_version, other_expiry, respelled_expiry, unknown_field, unknown_field, unknown_signature_field,
-    p256_root_key, other_hex, ed25519_plus_order, other_key_id, other_snapshot_flag, other_roles, emptied_role,
+    p256_root_key, ml_dsa_root_key, other_hex, ed25519_plus_order, other_key_id, other_snapshot_flag, other_roles, emptied_role,
     unused_key, weak_key, unknown_algorithm, other_pem, other_public_hex, many_keys, many_signatures, large_root,
     other_extension, other_extension, no_extension, any_edit_signed_again, any_edit_signed_again,
 ]  # fmt: skip
@@ -1068,12 +1101,14 @@ def signature_changed(rng, edit, _world, _holders):
 
 
 def signature_of_other_form(rng, edit, _world, _holders):
-    """P-256 in other DER; Ed25519 with the order added."""
+    """P-256 in other DER; Ed25519 with the order added; ML-DSA over another message."""
 
     def change(signatures):
         for entry, key in zip(signatures, edit.signers):
             if key.kind == "p256":
                 entry["sig"] = other_der(rng, entry["sig"])
+            elif key.kind == "ml-dsa-65":
+                entry["sig"] = other_ml_dsa(rng, key, entry["sig"], pae(edit.kind, edit.payload))
             elif rng.random() < 0.3:
                 scalar = int.from_bytes(entry["sig"][32:], "little") + verify.ORDER
                 entry["sig"] = entry["sig"][:32] + scalar.to_bytes(32, "little")

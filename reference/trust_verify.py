@@ -2,10 +2,12 @@
 
 Written from spec/seal.md and spec/root.md. `verify_seal` and `follow_roots` return what is accepted or
 raise `Refused` with the class of refusal. Signatures are checked with the package `cryptography`; the
-points of Ed25519 are computed here, because that package does not say which keys are weak.
+points of Ed25519 are computed here, because that package does not say which keys are weak, and
+signatures of ML-DSA-65 are checked a second time with `mldsa65.py`.
 """
 
 import base64
+import datetime
 import functools
 import hashlib
 import json
@@ -13,7 +15,9 @@ import re
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
+
+import mldsa65
 
 MAX_ENVELOPE = 256 * 1024
 MAX_PAYLOAD = 64 * 1024
@@ -24,8 +28,12 @@ MAX_INTEGER = 2**53 - 1
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "treeseal:tree/v1"
+FRESH_TYPE = "treeseal:fresh/v1"
 STATE_TYPE = "treeseal:rollback-state/v1"
 FORMATS = ["composefs/0", "composefs/1"]
+ALGORITHMS = {"fsverity-sha256-4096": 64, "fsverity-sha512-4096": 128}  # to digits of hex
+LONGEST_FRESH = 31 * 86400
+CLOCK_SKEW = 300
 TUF_ROLES = ["root", "snapshot", "targets", "timestamp"]
 
 
@@ -163,6 +171,11 @@ def read_time(text):
     return text  # texts of this form sort as the times do
 
 
+def seconds(time):
+    """Seconds since 1970 of a time that `read_time` gave."""
+    return int((datetime.datetime.strptime(time, "%Y-%m-%dT%H:%M:%SZ") - datetime.datetime(1970, 1, 1)).total_seconds())
+
+
 def read_stream(text):
     parts = text.split("/")
     good = len(text.encode()) <= 255 and len(parts) <= 16
@@ -174,6 +187,14 @@ def read_stream(text):
 def read_hex(text, lengths, code):
     refuse_unless(len(text) in lengths and re.fullmatch(r"[0-9a-f]*", text), code)
     return bytes.fromhex(text)
+
+
+def no_repeats(values):
+    refuse_unless(len(set(values)) == len(values), "repeated")
+
+
+def has_control_character(text):
+    return re.search("[\x00-\x1f\x7f-\x9f]", text) is not None
 
 
 # Keys and signatures
@@ -222,7 +243,7 @@ def is_weak(point):
     return small or edwards_multiply(ORDER, point) != (0, 1)
 
 
-def read_pem(text):
+def read_pem(text, is_wanted):
     """The key in a PEM text, which may lack its last line feed only."""
     try:
         key = serialization.load_pem_public_key(text.encode())
@@ -232,8 +253,16 @@ def read_pem(text):
     except (ValueError, UnsupportedAlgorithm):
         raise Refused("key_pem") from None
     refuse_unless(text in (written, written[:-1]), "key_pem")
-    refuse_unless(isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1", "key_pem")
+    refuse_unless(is_wanted(key), "key_pem")
     return key
+
+
+def is_p256(key):
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1"
+
+
+def is_mldsa65(key):
+    return isinstance(key, mldsa.MLDSA65PublicKey)
 
 
 def read_key(value):
@@ -250,8 +279,12 @@ def read_key(value):
         refuse_unless(point is not None, "key_not_a_point")
         refuse_unless(not is_weak(point), "key_weak")
         return ("ed25519", data), lambda message, sig: ed25519_verifies(data, message, sig)
+    if (kind, scheme) == ("ml-dsa", "ml-dsa-65/1"):
+        key = read_pem(public, is_mldsa65)
+        data = key.public_bytes_raw()
+        return ("ml-dsa-65", data), lambda message, sig: mldsa65_verifies(data, message, sig)
     refuse_unless((kind, scheme) == ("ecdsa", "ecdsa-sha2-nistp256"), "key_unknown_algorithm")
-    key = read_pem(public)
+    key = read_pem(public, is_p256)
     numbers = key.public_numbers()
     return ("p256", numbers.x, numbers.y), lambda message, sig: p256_verifies(key, message, sig)
 
@@ -269,6 +302,19 @@ def p256_verifies(key, message, signature):
     return verifies(lambda: key.verify(signature, message, ec.ECDSA(hashes.SHA256())))
 
 
+def mldsa65_verifies(public, message, signature):
+    message = digest_message(message)
+    key = mldsa.MLDSA65PublicKey.from_public_bytes(public)
+    good = verifies(lambda: key.verify(signature, message))
+    assert good == mldsa65.verify(public, message, signature), "two implementations of ML-DSA-65 disagree"
+    return good
+
+
+def digest_message(message):
+    """What an ML-DSA key signs, as TUF's TAP 21 has it."""
+    return b"tuf\x01" + hashlib.sha512(message).digest()
+
+
 def verifies(check):
     try:
         check()
@@ -279,6 +325,13 @@ def verifies(check):
 
 def key_id(key):
     return hashlib.sha256(canonical(key).encode()).hexdigest()
+
+
+def meeting_signers(role, keys, message, signatures, code):
+    """The ids of the role's keys that signed, as many as its threshold asks for; see `signers`."""
+    who = signers(role, keys, message, signatures)
+    refuse_unless(len(who) >= role["threshold"], code)
+    return who
 
 
 def signers(role, keys, message, signatures):
@@ -311,32 +364,75 @@ def read_roles(value, most):
     return roles
 
 
+def read_rule(value):
+    fields = Fields(value)
+    names = strings(fields.items("roles", 1, 8))
+    for name in names:
+        refuse_unless(re.fullmatch(r"[a-z0-9-]{1,64}", name), "role_name")
+    no_repeats(names)
+    rule = {"roles": names, "minSequence": fields.integer("minSequence", 1, MAX_INTEGER), "freshness": None}
+    freshness = fields.take("freshness", dict, required=False)
+    if freshness is not None:
+        inner = Fields(freshness)
+        role = inner.take("role", str)
+        rule["freshness"] = {"role": role, "tolerance": inner.integer("tolerance", 0, 315360000)}
+        inner.end()
+    fields.end()
+    return rule
+
+
 def read_extension(value):
     fields = Fields(value)
     rules = fields.take("streams", dict)
     refuse_unless(len(rules) <= 1024, "field_length")
     streams = {}
     for pattern in sorted(rules):
-        rule = Fields(rules[pattern])
-        role = rule.take("role", str)
-        refuse_unless(re.fullmatch(r"[a-z0-9-]{1,64}", role), "role_name")
-        streams[pattern] = {"role": role, "minSequence": rule.integer("minSequence", 1, MAX_INTEGER)}
-        rule.end()
+        streams[pattern] = read_rule(rules[pattern])
         if pattern != "*":
             read_stream(pattern[:-2] if pattern.endswith("/*") else pattern)
     roles = read_roles(fields.take("roles", dict, required=False) or {}, 32)
+    names = fields.take("names", dict, required=False) or {}
+    refuse_unless(len(names) <= 128, "field_length")
+    for name in sorted(names):
+        read_hex(name, [64], "hex_malformed")
+        refuse_unless(type(names[name]) is str, "field_type")
+    revoked_sequences = read_revoked_sequences(fields.take("revokedSequences", dict, required=False) or {})
     revoked = strings(fields.items("revokedDigests", 0, 2048, required=False))
     for text in revoked:
         read_hex(text, [64, 128], "hex_malformed")
-    refuse_unless(len(set(revoked)) == len(revoked), "repeated")
+    no_repeats(revoked)
     formats = fields.items("formats", 0, 16, required=False)
     for text in strings(formats):
         refuse_unless(text in FORMATS, "image_format_unknown")
-    refuse_unless(len(set(formats or [])) == len(formats or []), "repeated")
-    at_boot = fields.take("atBoot", str, required=False) or "warn"
-    refuse_unless(at_boot in ("warn", "refuse"), "at_boot_unknown")
+    no_repeats(formats or [])
+    algorithms = fields.items("algorithms", 1, 2, required=False)
+    for text in strings(algorithms):
+        refuse_unless(text in ALGORITHMS, "object_algorithm_unknown")
+    no_repeats(algorithms or [])
+    at_boot = fields.take("atBoot", str, required=False)
+    refuse_unless(at_boot in (None, "warn", "refuse"), "at_boot_unknown")
     fields.end()
-    return {"streams": streams, "roles": roles, "revoked": revoked, "formats": formats, "atBoot": at_boot}
+    return {
+        "streams": streams,
+        "roles": roles,
+        "names": names,
+        "revokedSequences": revoked_sequences,
+        "revoked": revoked,
+        "formats": formats,
+        "algorithms": algorithms,
+        "atBoot": at_boot or "warn",
+    }
+
+
+def read_revoked_sequences(value):
+    refuse_unless(len(value) <= 1024, "field_length")
+    for stream in sorted(value):
+        read_stream(stream)
+        sequences = Fields({"list": value[stream]}).items("list", 1, 1024)
+        for sequence in sequences:
+            Fields({"sequence": sequence}).integer("sequence", 1, MAX_INTEGER)
+        no_repeats(sequences)
+    return value
 
 
 def read_root(data):
@@ -367,49 +463,72 @@ def read_root(data):
     root["keys"] = {}
     for name in sorted(keys):
         root["keys"][name] = read_key(keys[name])
-        refuse_unless(name == key_id(keys[name]), "key_id_mismatch")
     root["roles"] = read_roles(fields.take("roles", dict), 4)
     extension = fields.take("x-treeseal", dict, required=False)
     root["extension"] = None if extension is None else read_extension(extension)
     fields.end()
 
     refuse_unless(re.fullmatch(r"1(\.[0-9]{1,4}){1,2}", spec_version), "root_spec_version")
+    refuse_unless(all(name == key_id(keys[name]) for name in keys), "key_id_mismatch")
     values = [value for value, _ in root["keys"].values()]
     refuse_unless(len(set(values)) == len(values), "key_under_two_ids")
     refuse_unless(sorted(root["roles"]) == TUF_ROLES, "role_set")
-    roles = dict(root["roles"])
-    for name, role in (root["extension"] or {"roles": {}})["roles"].items():
-        roles.setdefault(name, role)
-    for role in roles.values():
-        ids = role["keyids"]
-        refuse_unless(len(ids) >= 1, "field_length")
-        refuse_unless(len(set(ids)) == len(ids), "repeated")
-        refuse_unless(all(name in root["keys"] for name in ids), "role_key_unknown")
-        refuse_unless(role["threshold"] <= len(ids), "threshold_unreachable")
+    extension = root["extension"] or {"roles": {}}
+    for role in [*root["roles"].values(), *extension["roles"].values()]:
+        check_role(role, root["keys"])
     if root["extension"]:
-        refuse_unless(not set(root["extension"]["roles"]) & set(TUF_ROLES), "role_reserved")
-        for rule in root["extension"]["streams"].values():
-            known = rule["role"] == "targets" or rule["role"] in root["extension"]["roles"]
-            refuse_unless(known, "stream_role")
-    root["allRoles"] = roles
+        check_extension(root, extension)
+    root["allRoles"] = {**root["roles"], **extension["roles"]}
     return root, canonical(signed).encode(), signatures
 
 
-def meets_root_role(judge, message, signatures):
-    role = judge["roles"]["root"]
-    return len(signers(role, judge["keys"], message, signatures)) >= role["threshold"]
+def check_role(role, keys):
+    ids = role["keyids"]
+    refuse_unless(len(ids) >= 1, "field_length")
+    no_repeats(ids)
+    refuse_unless(all(name in keys for name in ids), "role_key_unknown")
+    refuse_unless(role["threshold"] <= len(ids), "threshold_unreachable")
+
+
+def check_extension(root, extension):
+    """The rules about several fields; `check_role` has judged the roles."""
+    refuse_unless(not set(extension["roles"]) & set(TUF_ROLES), "role_reserved")
+    check_names(extension["names"], root["keys"])
+    seal_roles = {name for rule in extension["streams"].values() for name in rule["roles"]}
+    may_seal = {**extension["roles"], "targets": root["roles"]["targets"]}
+    may_refresh = {"timestamp", *extension["roles"]} - seal_roles
+    for rule in extension["streams"].values():  # in byte order of patterns
+        refuse_unless(all(name in may_seal for name in rule["roles"]), "stream_role")
+        ids = [keyid for name in rule["roles"] for keyid in may_seal[name]["keyids"]]
+        refuse_unless(len(set(ids)) == len(ids), "roles_share_key")
+        freshness = rule["freshness"]
+        refuse_unless(freshness is None or freshness["role"] in may_refresh, "freshness_role")
+
+
+def check_names(names, keys):
+    seen = set()
+    for keyid in sorted(names):
+        text = names[keyid]
+        refuse_unless(keyid in keys, "role_key_unknown")
+        refuse_unless(1 <= len(text) <= 64 and not has_control_character(text), "key_name")
+        refuse_unless(text not in seen, "repeated")
+        seen.add(text)
+
+
+def meet_root_role(judge, message, signatures, code):
+    meeting_signers(judge["roles"]["root"], judge["keys"], message, signatures, code)
 
 
 def pin_root(data):
     root, message, signatures = read_root(data)
-    refuse_unless(meets_root_role(root, message, signatures), "threshold")
+    meet_root_role(root, message, signatures, "threshold")
     return root
 
 
 def advance_root(root, data):
     following, message, signatures = read_root(data)
-    refuse_unless(meets_root_role(root, message, signatures), "old_threshold")
-    refuse_unless(meets_root_role(following, message, signatures), "new_threshold")
+    meet_root_role(root, message, signatures, "old_threshold")
+    meet_root_role(following, message, signatures, "new_threshold")
     refuse_unless(following["version"] == root["version"] + 1, "root_version")
     return following
 
@@ -473,42 +592,31 @@ def pae(payload):
     return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
 
 
-def read_statement(payload):
+def read_top(payload, predicate_type):
+    """The fields of a statement that are left when its types were read."""
     top = Fields(read_json(payload, MAX_PAYLOAD))
     refuse_unless(top.take("_type", str) == STATEMENT_TYPE, "statement_type")
-    refuse_unless(top.take("predicateType", str) == PREDICATE_TYPE, "predicate_type")
+    refuse_unless(top.take("predicateType", str) == predicate_type, "predicate_type")
+    return top
+
+
+def read_statement(payload):
+    top = read_top(payload, PREDICATE_TYPE)
     subjects = top.take("subject", list)
-    refuse_unless(len(subjects) == 1, "subject_count")
-    subject = Fields(subjects[0])
-    statement = {"stream": read_stream(subject.take("name", str))}
-    digests = Fields(subject.take("digest", dict))
-    found = [read_hex(digests.take("sha256", str), [64], "digest_malformed")]
-    for name, length in (("fsverity-sha256-4096", 64), ("fsverity-sha512-4096", 128)):
-        text = digests.take(name, str, required=False)
-        if text is not None:
-            found.append(read_hex(text, [length], "digest_malformed"))
-    refuse_unless(not digests.left, "digest_unknown")
-    statement["digests"] = found
-    subject.end()
+    refuse_unless(1 <= len(subjects) <= 8, "subject_count")
+    subjects = [read_subject(value) for value in subjects]
     predicate = Fields(top.take("predicate", dict))
     top.end()
 
-    statement["sequence"] = predicate.integer("sequence", 1, MAX_INTEGER)
+    statement = {"stream": subjects[0][0], "sequence": predicate.integer("sequence", 1, MAX_INTEGER)}
     statement["created"] = read_time(predicate.take("created", str))
     not_after = predicate.take("notAfter", str, required=False)
     statement["notAfter"] = None if not_after is None else read_time(not_after)
-    image = Fields(predicate.take("image", dict))
-    statement["format"] = f'{image.take("format", str)}/{image.integer("version", 0, MAX_INTEGER)}'
-    image.integer("size", 0, MAX_INTEGER)
-    image.end()
-    refuse_unless(statement["format"] in FORMATS, "image_format_unknown")
+    images = [read_image(value) for value in predicate.take("images", list)]
     objects = Fields(predicate.take("objects", dict))
     objects.integer("count", 0, MAX_INTEGER)
     objects.integer("bytes", 0, MAX_INTEGER)
-    algorithm = objects.take("algorithm", str)
     objects.end()
-    known = ("fsverity-sha256-4096", "fsverity-sha512-4096")
-    refuse_unless(algorithm in known, "object_algorithm_unknown")
     sources = []
     for entry in predicate.items("sources", 0, 64):
         entry = Fields(entry)
@@ -519,74 +627,235 @@ def read_statement(payload):
         read_hex(previous, [64], "digest_malformed")
     predicate.end()
 
-    refuse_unless(len(found) > 1, "digest_missing")
+    refuse_unless(all(name == statement["stream"] for name, _ in subjects), "subject_name")
+    refuse_unless(all(len(digests) > 1 for _, digests in subjects), "digest_missing")
     refuse_unless(not_after is None or not_after >= statement["created"], "not_after_before_created")
+    refuse_unless(len(images) == len(subjects), "subject_count")
     for kind, name in sources:
         good = re.fullmatch(r"[a-z0-9-]{1,32}", kind) and 1 <= len(name.encode()) <= 1024
-        good = good and not re.search("[\x00-\x1f\x7f-\x9f]", name)
-        refuse_unless(good, "source_malformed")
+        refuse_unless(good and not has_control_character(name), "source_malformed")
+    no_repeats(images)
+    statement["images"] = [
+        {"format": form, "objects": algorithm, "digests": digests}
+        for (form, algorithm), (_, digests) in zip(images, subjects)
+    ]
     return statement
+
+
+def read_subject(value):
+    """The name of a subject, and its digests by their names."""
+    subject = Fields(value)
+    name = read_stream(subject.take("name", str))
+    digests = Fields(subject.take("digest", dict))
+    found = {"sha256": read_hex(digests.take("sha256", str), [64], "digest_malformed")}
+    for algorithm, length in ALGORITHMS.items():
+        text = digests.take(algorithm, str, required=False)
+        if text is not None:
+            found[algorithm] = read_hex(text, [length], "digest_malformed")
+    refuse_unless(not digests.left, "digest_unknown")
+    subject.end()
+    return name, found
+
+
+def read_image(value):
+    """The format of an image, as `FORMAT/VERSION`, and what it names objects by."""
+    image = Fields(value)
+    form = f'{image.take("format", str)}/{image.integer("version", 0, MAX_INTEGER)}'
+    image.integer("size", 0, MAX_INTEGER)
+    algorithm = image.take("objects", str)
+    image.end()
+    refuse_unless(form in FORMATS, "image_format_unknown")
+    refuse_unless(algorithm in ALGORITHMS, "object_algorithm_unknown")
+    return form, algorithm
+
+
+def read_freshness(payload):
+    top = read_top(payload, FRESH_TYPE)
+    subjects = top.take("subject", list)
+    refuse_unless(len(subjects) == 1, "subject_count")
+    subject = Fields(subjects[0])
+    statement = {"stream": read_stream(subject.take("name", str))}
+    digests = Fields(subject.take("digest", dict))
+    statement["digest"] = digests.take("sha256", str)
+    read_hex(statement["digest"], [64], "digest_malformed")
+    refuse_unless(not digests.left, "digest_unknown")
+    subject.end()
+    predicate = Fields(top.take("predicate", dict))
+    top.end()
+    statement["sequence"] = predicate.integer("sequence", 1, MAX_INTEGER)
+    statement["created"] = read_time(predicate.take("created", str))
+    statement["until"] = read_time(predicate.take("until", str))
+    predicate.end()
+    length = seconds(statement["until"]) - seconds(statement["created"])
+    refuse_unless(0 <= length <= LONGEST_FRESH, "until_out_of_range")
+    return statement
+
+
+def empty_state():
+    return {"rootVersion": 0, "newestTime": None, "streams": {}}
 
 
 def read_state(data):
     fields = Fields(read_json(data, MAX_STATE))
     refuse_unless(fields.take("_type", str) == STATE_TYPE, "field_value")
-    state = {"rootVersion": fields.integer("rootVersion", 0, MAX_INTEGER), "streams": {}}
+    state = {**empty_state(), "rootVersion": fields.integer("rootVersion", 0, MAX_INTEGER)}
     newest = fields.take("newestTime", str, required=False)
     state["newestTime"] = None if newest is None else read_time(newest)
-    for name, value in fields.take("streams", dict).items():
+    streams = fields.take("streams", dict)
+    refuse_unless(len(streams) <= 2048, "field_length")
+    for name, value in streams.items():
         floor = Fields(value)
         sequence, payload = floor.integer("sequence", 1, MAX_INTEGER), floor.take("payload", str, required=False)
         if payload is not None:
             read_hex(payload, [64], "hex_malformed")
+        fresh = floor.take("freshUntil", str, required=False)
         floor.end()
-        state["streams"][read_stream(name)] = {"sequence": sequence, "payload": payload}
+        fresh = None if fresh is None else read_time(fresh)
+        state["streams"][read_stream(name)] = {"sequence": sequence, "payload": payload, "freshUntil": fresh}
     fields.end()
     return state
 
 
-def verify_seal(data, root, stream, state, clock, now):
-    """Judges an envelope. `clock` is `trusted`, `lower_bound` or `unknown`; `state` may be None."""
-    floor, newest = None, None
-    if state is not None:
-        refuse_unless(root["version"] >= state["rootVersion"], "root_rolled_back")
-        floor, newest = state["streams"].get(stream), state["newestTime"]
-    if newest is not None:
-        now = newest if now is None else max(now, newest)
-        clock = "lower_bound" if clock == "unknown" else clock
+def write_state(state):
+    """As text: compact, with sorted keys, without what is not known."""
+    known = lambda value: {name: item for name, item in value.items() if item is not None}  # noqa: E731
+    streams = {name: known(floor) for name, floor in state["streams"].items()}
+    value = known({"_type": STATE_TYPE, **state, "streams": streams})
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def later(a, b):
+    """The greater of two values of which either may be missing."""
+    known = [value for value in (a, b) if value is not None]
+    return max(known, default=None)
+
+
+class Clock:
+    """What is known of the time: section 5. `kind` is `trusted`, `lower_bound` or `unknown`."""
+
+    def __init__(self, kind, time, remembered):
+        self.now = later(time, remembered)
+        self.trusted = kind == "trusted"
+        self.behind = time is not None and self.now != time
+        self.good = self.trusted and not self.behind
+
+    def refusal(self, code):
+        """The class of a refusal that is due to the time."""
+        return "clock_behind" if self.trusted and self.behind else code
+
+
+def verify_seal(data, root, stream, state, kind, time, freshness=None):
+    """Judges an envelope and returns what was accepted and what is to be remembered.
+
+    `kind` and `time` are those of `Clock`, `state` comes from `read_state` or is None, and `freshness` is
+    the bytes of a freshness statement, if there is one.
+    """
+    state = state or empty_state()
+    floor = state["streams"].get(stream, {"sequence": 0, "payload": None, "freshUntil": None})
+    clock = Clock(kind, time, state["newestTime"])
+
+    refuse_unless(root["version"] >= state["rootVersion"], "root_rolled_back")
     payload, signatures = read_envelope(data)
     rule = stream_rule(root, stream)
     refuse_unless(rule is not None, "stream_not_allowed")
-    role = root["allRoles"][rule["role"]]
-    who = signers(role, root["keys"], pae(payload), signatures)
-    refuse_unless(len(who) >= role["threshold"], "threshold")
+    who = {}
+    for name in rule["roles"]:
+        role = root["allRoles"][name]
+        who[name] = meeting_signers(role, root["keys"], pae(payload), signatures, "threshold")
     statement = read_statement(payload)
     digest = hashlib.sha256(payload).hexdigest()
+    extension, sequence = root["extension"], statement["sequence"]
     refuse_unless(statement["stream"] == stream, "other_stream")
-    refuse_unless(statement["sequence"] >= rule["minSequence"], "below_minimum")
-    if floor is not None:
-        refuse_unless(statement["sequence"] >= floor["sequence"], "rolled_back")
-        if statement["sequence"] == floor["sequence"] and floor["payload"] is not None:
-            refuse_unless(digest == floor["payload"], "sequence_reused")
-    revoked = [bytes.fromhex(text) for text in root["extension"]["revoked"]]
-    refuse_unless(not set(revoked) & set(statement["digests"]), "revoked")
-    formats = root["extension"]["formats"]
-    refuse_unless(formats is None or statement["format"] in formats, "format_not_allowed")
-    expiry = "unknown"
-    if clock != "unknown":
-        ended = None
-        if statement["notAfter"] is not None and now > statement["notAfter"]:
-            ended = "seal_expired"
-        elif now >= root["expires"]:
-            ended = "root_expired"
-        if ended and (clock == "trusted" or root["extension"]["atBoot"] == "refuse"):
-            raise Refused(ended)
-        expiry = "expired" if ended else ("in_force" if clock == "trusted" else "unknown")
-    return {
-        "sequence": statement["sequence"],
-        "role": rule["role"],
+    refuse_unless(sequence >= rule["minSequence"], "below_minimum")
+    refuse_unless(sequence >= floor["sequence"], "rolled_back")
+    if sequence == floor["sequence"] and floor["payload"] is not None:
+        refuse_unless(digest == floor["payload"], "sequence_reused")
+    refuse_unless(sequence not in extension["revokedSequences"].get(stream, []), "sequence_revoked")
+    digests = {value.hex() for image in statement["images"] for value in image["digests"].values()}
+    refuse_unless(not digests & set(extension["revoked"]), "revoked")
+    images = [image for image in statement["images"] if allows(extension, image)]
+    refuse_unless(images, "image_not_allowed")
+    expiry = judge_expiry(statement, root, clock)
+    usable = usable_freshness(freshness, root, rule, stream, clock)
+    report = judge_freshness(usable, extension, rule, sequence, digest, floor, clock)
+
+    accepted = {
+        "sequence": sequence,
         "signers": who,
         "rootVersion": root["version"],
         "payloadDigest": digest,
         "expiry": expiry,
+        "freshness": report,
+        "images": [f'{image["format"]} {image["objects"]}' for image in images],
     }
+    if sequence > floor["sequence"]:
+        floor = {**floor, "sequence": sequence, "payload": None}
+    fresh_until = usable["until"] if usable and clock.good else None
+    floor = {**floor, "payload": digest, "freshUntil": later(floor["freshUntil"], fresh_until)}
+    remembered = {
+        "rootVersion": max(state["rootVersion"], root["version"]),
+        "newestTime": later(state["newestTime"], statement["created"]),
+        "streams": {**state["streams"], stream: floor},
+    }
+    return accepted, remembered
+
+
+def allows(extension, image):
+    formats, algorithms = extension["formats"], extension["algorithms"] or list(ALGORITHMS)
+    named = any(algorithm in image["digests"] for algorithm in algorithms)
+    return (formats is None or image["format"] in formats) and image["objects"] in algorithms and named
+
+
+def judge_expiry(statement, root, clock):
+    ended = None
+    if clock.now is not None and statement["notAfter"] is not None and clock.now > statement["notAfter"]:
+        ended = "seal_expired"
+    elif clock.now is not None and clock.now >= root["expires"]:
+        ended = "root_expired"
+    if ended and (clock.trusted or root["extension"]["atBoot"] == "refuse"):
+        raise Refused(clock.refusal(ended))
+    if ended:
+        return "expired"
+    return "in_force" if clock.good else "unknown"
+
+
+def usable_freshness(data, root, rule, stream, clock):
+    """The freshness statement, or None if there is none that counts."""
+    if data is None:
+        return None
+    try:
+        payload, signatures = read_envelope(data)
+        role = root["allRoles"][rule["freshness"]["role"] if rule["freshness"] else "timestamp"]
+        meeting_signers(role, root["keys"], pae(payload), signatures, "freshness_threshold")
+        statement = read_freshness(payload)
+        refuse_unless(statement["stream"] == stream, "other_stream")
+        early = clock.good and seconds(statement["created"]) > seconds(clock.now) + CLOCK_SKEW
+        refuse_unless(not early, "freshness_from_future")
+    except Refused:
+        if rule["freshness"]:
+            raise
+        return None
+    return statement
+
+
+def judge_freshness(usable, extension, rule, sequence, digest, floor, clock):
+    """Refuses what is not current, and says what is known of a seal's freshness."""
+    if usable:
+        same = usable["sequence"] == sequence
+        refuse_unless(usable["sequence"] <= sequence, "not_current")
+        refuse_unless(not same or usable["digest"] == digest, "not_current")
+    fresh_until = later(usable and usable["until"], floor["freshUntil"])
+    tolerance = rule["freshness"]["tolerance"] if rule["freshness"] else 0
+    missing = fresh_until is None
+    now_known = clock.now is not None and not missing
+    ended = now_known and seconds(clock.now) > seconds(fresh_until) + tolerance
+    if rule["freshness"] and (clock.trusted or extension["atBoot"] == "refuse"):
+        refuse_unless(not missing, "freshness_missing")
+        refuse_unless(not ended, clock.refusal("stale"))
+    if missing and not rule["freshness"]:
+        return "not_required"
+    if clock.good and now_known and clock.now <= fresh_until:
+        return "current"
+    if clock.trusted:
+        return "tolerated"
+    return "stale" if missing or ended else "unknown"

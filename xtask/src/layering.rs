@@ -70,6 +70,7 @@ const TABLE: &[Layer] = &[
         outside: Pure(&[
             "base64",
             "ed25519-dalek",
+            "ml-dsa",
             "p256",
             "pkcs8",
             "serde",
@@ -82,7 +83,7 @@ const TABLE: &[Layer] = &[
     },
     Layer {
         name: "treeseal-sys",
-        job: "ioctls, mount API, keyrings, loop, xattrs; unsafe island 2",
+        job: "ioctls, mount API, keyrings, loop, xattrs, TPM; unsafe island 2",
         may_use: &["verity"],
         outside: Any,
     },
@@ -111,9 +112,15 @@ const TABLE: &[Layer] = &[
         outside: Any,
     },
     Layer {
+        name: "treeseal-token",
+        job: "private keys on PKCS#11 tokens; the only crate that loads a foreign library",
+        may_use: &["trust"],
+        outside: Any,
+    },
+    Layer {
         name: "treeseal",
         job: "operations: seal, verify, mount, inspect, publish, pull; progress events",
-        may_use: &["store", "fuse", "foreign"],
+        may_use: &["store", "fuse", "foreign", "token"],
         outside: Any,
     },
     Layer {

@@ -11,6 +11,7 @@ const PYTHON_CHECKS: &[&[&str]] = &[
     &["reference/verity_model.py", "check"],
     &["reference/image_vectors.py", "check"],
     &["reference/trust_vectors.py", "check"],
+    &["reference/tpm_model.py", "check"],
 ];
 
 /// The Python checks come first, so that the last lines printed are cargo's own results.

@@ -1,8 +1,20 @@
 //! The command line as it is parsed. Every `--help` ends with a worked example.
 
+mod root;
+mod signing;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use root::{
+    AtBoot, Root, RootAddKey, RootAllow, RootDisallow, RootDraft, RootExpire, RootFloor,
+    RootHistory, RootInit, RootPin, RootPolicy, RootRemoveKey, RootRevoke, RootShow, RootThreshold,
+    RootVerify,
+};
+pub(crate) use signing::{
+    Attach, Freshen, Key, KeyNew, KeyShow, KeyType, Keys, Passphrase, Sign, SignRequest, Submit,
+};
 
 /// Sign a file tree once; verify every byte of it wherever it is read.
 #[derive(Debug, Parser)]
@@ -29,6 +41,16 @@ pub(crate) enum Command {
     Cat(Cat),
     Extract(Extract),
     Diff(Diff),
+    Log(Log),
+    #[command(subcommand)]
+    Key(Key),
+    #[command(subcommand)]
+    Root(Root),
+    Sign(Sign),
+    SignRequest(SignRequest),
+    Attach(Attach),
+    Submit(Submit),
+    Freshen(Freshen),
     Digest(Digest),
     #[command(subcommand)]
     Image(Image),
@@ -66,32 +88,55 @@ pub(crate) struct Seal {
     /// The sequence of the seal [default: one more than the last]
     #[arg(long, value_name = "N")]
     pub(crate) sequence: Option<u64>,
-    /// A key to sign with; may be given several times [default: the machine's own]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Vec<PathBuf>,
+    /// The last second in which the seal holds: a time, or how long from now, like 90d
+    #[arg(long, value_name = "TIME")]
+    pub(crate) not_after: Option<String>,
+    /// Sign nothing, and write the seal that is to be signed to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    pub(crate) unsigned: Option<PathBuf>,
     /// What SOURCE is
     #[arg(long, value_enum, default_value_t)]
     pub(crate) from: SourceKind,
     #[command(flatten)]
     pub(crate) import: Import,
-    /// Format version of the image
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format_version: FormatVersion,
+    /// Format version of the image; given several times, there is an image for each
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) format_version: Vec<FormatVersion>,
+    /// Name the image by SHA-512 as well
+    #[arg(long)]
+    pub(crate) sha512: bool,
+    #[command(flatten)]
+    pub(crate) keys: Keys,
     #[command(flatten)]
     pub(crate) places: Places,
 }
 
 /// Check the seal of a stream: signatures, policy, image
 ///
-/// With `--deep` every object is read and checked as well.
+/// With `--deep` every object is read and checked as well. With `--seal` one seal is checked on its
+/// own, without a store; what is remembered is used only where `--state` says so.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  treeseal verify local/usr/share --deep")]
+#[command(after_help = "Example:\n  treeseal verify local/usr/share --deep\n  \
+        treeseal verify --seal usr.seal.json --image usr.image --root root.json")]
 pub(crate) struct Verify {
-    /// The stream
-    pub(crate) stream: String,
+    /// The stream; with `--seal`, the one that the seal must be for
+    #[arg(required_unless_present = "seal")]
+    pub(crate) stream: Option<String>,
     /// Read and check every object
-    #[arg(long)]
+    #[arg(long, conflicts_with = "seal")]
     pub(crate) deep: bool,
+    /// A seal in a file, instead of the current one in the store
+    #[arg(long, value_name = "FILE")]
+    pub(crate) seal: Option<PathBuf>,
+    /// The image that the seal must be for
+    #[arg(long, value_name = "FILE", requires = "seal")]
+    pub(crate) image: Option<PathBuf>,
+    /// A freshness statement
+    #[arg(long, value_name = "FILE", requires = "seal")]
+    pub(crate) freshness: Option<PathBuf>,
+    /// A root that leads on from the pinned one; may be given several times, in order
+    #[arg(long, value_name = "FILE", requires = "seal")]
+    pub(crate) next_root: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) places: Places,
 }
@@ -147,6 +192,16 @@ pub(crate) struct Diff {
     pub(crate) first: PathBuf,
     /// Likewise
     pub(crate) second: PathBuf,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// Say what was sealed under a stream, with gaps and trees that were sealed again
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal log local/usr/share")]
+pub(crate) struct Log {
+    /// The stream
+    pub(crate) stream: String,
     #[command(flatten)]
     pub(crate) places: Places,
 }

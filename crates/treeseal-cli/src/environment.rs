@@ -48,6 +48,11 @@ fn default_locations() -> Result<Locations, Failure> {
     ))
 }
 
+/// The directory of the credentials that systemd gives to a service.
+pub(crate) fn credentials() -> Option<PathBuf> {
+    env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 /// The time that every file is to get, from `SOURCE_DATE_EPOCH`.
 pub(crate) fn source_date_epoch() -> Result<Option<i64>, Failure> {
     let Some(value) = env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };

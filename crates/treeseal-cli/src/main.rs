@@ -7,6 +7,8 @@ mod args;
 mod commands;
 mod environment;
 mod output;
+mod passphrases;
+mod units;
 
 use std::process::ExitCode;
 

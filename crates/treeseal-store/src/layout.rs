@@ -21,6 +21,7 @@ pub(crate) const TEMPORARY: &str = "tmp";
 pub(crate) const SEALS: &str = "seals";
 pub(crate) const ROOTS: &str = "roots";
 pub(crate) const CURRENT: &str = "@current";
+pub(crate) const FRESH: &str = "@fresh.json";
 /// Longest text of a pointer, in bytes; a sequence has at most 16 digits.
 pub(crate) const MAX_POINTER: u64 = 64;
 const SEAL_SUFFIX: &str = ".seal.json";
@@ -99,6 +100,10 @@ pub(crate) fn seal_path(stream: &Stream, sequence: Sequence) -> String {
 
 pub(crate) fn current_path(stream: &Stream) -> String {
     format!("{SEALS}/{stream}/{CURRENT}")
+}
+
+pub(crate) fn fresh_path(stream: &Stream) -> String {
+    format!("{SEALS}/{stream}/{FRESH}")
 }
 
 pub(crate) fn sequence_of_name(name: &str) -> Option<Sequence> {

@@ -84,7 +84,7 @@ impl Reachable {
         for entry in store.seal_entries()? {
             let (stream, sequence) = match entry {
                 SealEntry::Seal(stream, sequence) => (stream, sequence),
-                SealEntry::Pointer(_) => continue,
+                SealEntry::Pointer(_) | SealEntry::Freshness => continue,
                 SealEntry::Strange(path) => {
                     return Err(StoreError::StrangeSeal { path: store.path().join(path) });
                 }

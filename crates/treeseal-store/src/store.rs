@@ -178,6 +178,12 @@ impl Store {
         }
     }
 
+    /// The stream's freshness statement as it lies here, if there is one: it is for
+    /// `treeseal-trust` to judge.
+    pub fn freshness(&self, stream: &Stream) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read_small(&layout::fresh_path(stream), MAX_ENVELOPE_SIZE as u64)
+    }
+
     /// A copy of root `version` of the chain, as it lies here: it is for `treeseal-trust` to judge.
     pub fn root(&self, version: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let path = format!("{ROOTS}/{}", layout::root_name(version));

@@ -4,7 +4,7 @@ use treeseal_sys::{DurableDir, FileLock, TempFile};
 use treeseal_trust::{MAX_ENVELOPE_SIZE, MAX_ROOT_SIZE, Sequence, Stream};
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
 
-use crate::layout::{self, CURRENT, DIRECTORIES, ROOTS, SEALS, TEMPORARY};
+use crate::layout::{self, CURRENT, DIRECTORIES, FRESH, ROOTS, SEALS, TEMPORARY};
 use crate::{ObjectSink, Part, SinkOptions, Store, StoreError};
 
 mod fanout;
@@ -177,6 +177,14 @@ impl Writer {
         }
         let dir = self.seals.open_dir(stream.as_str())?;
         self.write_file(&dir, CURRENT, layout::pointer(sequence).as_bytes())
+    }
+
+    /// Stores the stream's freshness statement in place of an older one, and makes it durable.
+    pub fn put_freshness(&mut self, stream: &Stream, envelope: &[u8]) -> Result<(), StoreError> {
+        let path = self.store.dir().join(layout::fresh_path(stream));
+        refuse_larger(&path, envelope, MAX_ENVELOPE_SIZE)?;
+        let dir = self.stream_dir(stream)?;
+        self.write_file(&dir, FRESH, envelope)
     }
 
     /// Removes a seal, and makes that durable. What only it reached stays until the next [`gc`].

@@ -20,11 +20,10 @@ use std::process::ExitCode;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use p256::ecdsa::signature::Signer as _;
 use treeseal_trust::{
-    AtBoot, Clock, Envelope, Extension, ImageDigests, ImageFormat, Objects, PublicKey, RoleName,
-    RootContent, RootFile, SealError, SealRequest, Sequence, Sha256Digest, SigningKey, Source,
-    Statement, StreamRule, TrustRoot, TufKey, sign_statement, verify_seal,
+    AtBoot, Clock, Envelope, Extension, Image, ImageDigests, ImageFormat, KeyAlgorithm, Objects,
+    RoleName, RootContent, RootFile, SealError, SealRequest, Sequence, Sha256Digest, SigningKey,
+    Source, Statement, StreamRule, TrustRoot, TufKey, sign_statement, verify_seal,
 };
 use treeseal_verity::{FileDigest, HashAlgorithm};
 
@@ -54,7 +53,7 @@ fn key(seed: u8) -> SigningKey {
 }
 
 fn public(seeds: &[u8]) -> Vec<TufKey> {
-    seeds.iter().map(|seed| TufKey::new(*key(*seed).public_key())).collect()
+    seeds.iter().map(|seed| TufKey::new(key(*seed).public_key().clone())).collect()
 }
 
 fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
@@ -76,13 +75,13 @@ fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
     Ok(fs::write(folder.join("private-keys.txt"), private_keys())?)
 }
 
-/// A line for each key: its kind and its secret in hex.
+/// A line for each key: its kind and its secret in hex. The last one is in none of the files.
 fn private_keys() -> String {
-    let line = |(kind, seed): (&str, u8)| format!("{kind} {}\n", format!("{seed:02x}").repeat(32));
+    let line = |(kind, byte): (&str, u8)| format!("{kind} {}\n", format!("{byte:02x}").repeat(32));
     let usual = (1..=6).map(|seed| ("ed25519", seed));
-    let last = CHAIN.end() + 2;
-    let chain = (*CHAIN.start()..=last).map(|number| (ChainKey::kind(number), chain_seed(number)));
-    usual.chain(chain).map(line).collect()
+    let numbers = *CHAIN.start()..=*CHAIN.end() + 2;
+    let chain = numbers.map(|number| (chain_kind(number), chain_secret(number)));
+    usual.chain(chain).chain([("ml-dsa-65", 0x50)]).map(line).collect()
 }
 
 fn first_root() -> Result<RootContent, Box<dyn Error>> {
@@ -90,7 +89,11 @@ fn first_root() -> Result<RootContent, Box<dyn Error>> {
     let (root, targets) = (public(&[1, 2, 3]), public(&[5, 6]));
     let mut content =
         RootContent::new("2030-01-01T00:00:00Z".parse()?, (two, &root), (two, &targets));
-    let rule = StreamRule { role: RoleName::targets(), min_sequence: Sequence::FIRST };
+    let rule = StreamRule {
+        roles: vec![RoleName::targets()],
+        min_sequence: Sequence::FIRST,
+        freshness: None,
+    };
     content.extension = Some(Extension {
         streams: [(STREAM.parse()?, rule)].into(),
         revoked: [Sha256Digest::of(b"withdrawn").to_hex().parse()?].into(),
@@ -113,20 +116,31 @@ fn signed(content: &RootContent, seeds: &[u8]) -> Result<Vec<u8>, Box<dyn Error>
 fn statement() -> Result<Statement, Box<dyn Error>> {
     Ok(Statement {
         stream: STREAM.parse()?,
-        digests: ImageDigests {
-            sha256: Sha256Digest::of(b"image"),
-            fsverity_sha256: FileDigest::from_bytes(HashAlgorithm::Sha256, &[1; 32]),
-            fsverity_sha512: FileDigest::from_bytes(HashAlgorithm::Sha512, &[2; 64]),
-        },
+        images: vec![
+            image(ImageFormat::ComposefsV0, b"image"),
+            image(ImageFormat::ComposefsV1, b"image of version 1"),
+        ],
         sequence: Sequence::FIRST,
         created: "2026-05-01T12:00:00Z".parse()?,
         not_after: Some("2027-05-01T12:00:00Z".parse()?),
-        format: ImageFormat::ComposefsV0,
-        image_size: 12288,
-        objects: Objects { count: 3, bytes: 70000, algorithm: HashAlgorithm::Sha256 },
+        objects: Objects { count: 3, bytes: 70000 },
         sources: vec![Source { kind: "dir".to_owned(), name: "Größe \"1\"".to_owned() }],
         previous: Some(Sha256Digest::of(b"previous")),
     })
+}
+
+/// An image file with this content.
+fn image(format: ImageFormat, content: &[u8]) -> Image {
+    Image {
+        digests: ImageDigests {
+            sha256: Sha256Digest::of(content),
+            fsverity_sha256: FileDigest::from_bytes(HashAlgorithm::Sha256, &[1; 32]),
+            fsverity_sha512: FileDigest::from_bytes(HashAlgorithm::Sha512, &[2; 64]),
+        },
+        format,
+        size: 12288,
+        objects: HashAlgorithm::Sha256,
+    }
 }
 
 fn check(folder: &Path) -> Result<(), Box<dyn Error>> {
@@ -141,7 +155,7 @@ fn check(folder: &Path) -> Result<(), Box<dyn Error>> {
         "accepted: {} sequence {}, {} signers, root version {}",
         seal.stream,
         seal.sequence,
-        seal.signers().keys().len(),
+        seal.signers().iter().map(|role| role.keys().len()).sum::<usize>(),
         seal.root_version()
     );
     Ok(())
@@ -175,8 +189,9 @@ fn make_chain(folder: &Path) -> Result<(), Box<dyn Error>> {
 
 fn set_chain_version(content: &mut RootContent, version: u8) -> Result<(), Box<dyn Error>> {
     let two = NonZeroU32::new(2).ok_or("two")?;
-    let keys = [version, version + 1, version + 2].map(|number| ChainKey::new(number)?.public());
-    let keys = keys.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let key =
+        |number| Ok::<_, Box<dyn Error>>(TufKey::new(chain_key(number)?.public_key().clone()));
+    let keys = [key(version)?, key(version + 1)?, key(version + 2)?];
     content.version = version.into();
     for name in [RoleName::root(), RoleName::snapshot(), RoleName::timestamp()] {
         content.set_role(name, two, &keys);
@@ -187,54 +202,27 @@ fn set_chain_version(content: &mut RootContent, version: u8) -> Result<(), Box<d
 fn chain_root(content: &RootContent, signers: [u8; 2]) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut file = RootFile::new(content.clone())?;
     for number in signers {
-        let key = ChainKey::new(number)?;
-        let signature = key.sign(&file.bytes_to_sign());
-        file.attach(&key.public()?, signature)?;
+        file.sign(&chain_key(number)?)?;
     }
     Ok(file.to_bytes())
 }
 
-const fn chain_seed(number: u8) -> u8 {
+/// The kind of a key of the chain: not of ML-DSA, which not every TUF client knows.
+const fn chain_kind(number: u8) -> &'static str {
+    if number.is_multiple_of(2) { "p256" } else { "ed25519" }
+}
+
+const fn chain_secret(number: u8) -> u8 {
     0x40 + number
 }
 
-enum ChainKey {
-    Ed25519(Box<SigningKey>),
-    P256(p256::ecdsa::SigningKey),
-}
-
-impl ChainKey {
-    fn new(number: u8) -> Result<Self, Box<dyn Error>> {
-        let seed = [chain_seed(number); 32];
-        Ok(match Self::kind(number) {
-            "p256" => Self::P256(p256::ecdsa::SigningKey::from_slice(&seed)?),
-            _ => Self::Ed25519(Box::new(SigningKey::from_seed(&seed))),
-        })
-    }
-
-    const fn kind(number: u8) -> &'static str {
-        if number.is_multiple_of(2) { "p256" } else { "ed25519" }
-    }
-
-    fn public(&self) -> Result<TufKey, Box<dyn Error>> {
-        Ok(TufKey::new(match self {
-            Self::Ed25519(key) => *key.public_key(),
-            Self::P256(key) => {
-                let point = key.verifying_key().to_sec1_point(false);
-                PublicKey::ecdsa_p256(point.as_bytes().try_into()?)?
-            }
-        }))
-    }
-
-    fn sign(&self, message: &[u8]) -> Vec<u8> {
-        match self {
-            Self::Ed25519(key) => key.sign(message),
-            Self::P256(key) => {
-                let signature: p256::ecdsa::Signature = key.sign(message);
-                signature.to_der().as_bytes().to_vec()
-            }
-        }
-    }
+fn chain_key(number: u8) -> Result<SigningKey, Box<dyn Error>> {
+    let algorithm = match chain_kind(number) {
+        "p256" => KeyAlgorithm::EcdsaP256,
+        _ => KeyAlgorithm::Ed25519,
+    };
+    let key = SigningKey::from_secret(algorithm, &[chain_secret(number); 32]);
+    Ok(key.ok_or("not a secret of P-256")?)
 }
 
 fn walk(first: &str, next: &[&str]) -> Result<(), Box<dyn Error>> {

@@ -4,6 +4,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 
 use crate::digest::Sha256Digest;
+use crate::freshness::FreshStatement;
 use crate::json::{self, Json, JsonError};
 use crate::key::{SignatureError, TufKey};
 use crate::schema::{Node, SchemaError, check_length};
@@ -90,6 +91,11 @@ impl Envelope {
         Ok(Self { payload: statement.to_payload()?, signatures: Vec::new() })
     }
 
+    /// An envelope over a freshness statement that nobody has signed yet.
+    pub fn unsigned_freshness(statement: &FreshStatement) -> Result<Self, StatementError> {
+        Ok(Self { payload: statement.to_payload()?, signatures: Vec::new() })
+    }
+
     /// Reads an envelope.
     ///
     /// As DSSE demands, fields that it does not know are ignored here: nothing outside the payload
@@ -151,7 +157,7 @@ impl Envelope {
     /// Signs with `key`, unless its signature is there already.
     pub fn sign(&mut self, key: &SigningKey) -> Result<(), EnvelopeError> {
         let signature = key.sign(&self.pae_bytes());
-        self.attach(&TufKey::new(*key.public_key()), &signature)
+        self.attach(&TufKey::new(key.public_key().clone()), &signature)
     }
 
     /// Adds a signature that `key` made elsewhere over [`Envelope::pae_bytes`], after checking it.
@@ -317,9 +323,10 @@ mod tests {
         let mut envelope = parse(&with_payload("QQ==")).unwrap();
         let (key, other) = (SigningKey::from_seed(&[1; 32]), SigningKey::from_seed(&[2; 32]));
         let signature = key.sign(&envelope.pae_bytes());
-        let error = envelope.attach(&TufKey::new(*other.public_key()), &signature).unwrap_err();
+        let error =
+            envelope.attach(&TufKey::new(other.public_key().clone()), &signature).unwrap_err();
         assert_eq!(error, EnvelopeError::Attach(SignatureError::Mismatch));
-        envelope.attach(&TufKey::new(*key.public_key()), &signature).unwrap();
+        envelope.attach(&TufKey::new(key.public_key().clone()), &signature).unwrap();
         envelope.sign(&key).unwrap();
         assert_eq!(envelope.signatures().len(), 1);
         assert_eq!(envelope.signatures()[0].key_hint, key.key_id().to_string());

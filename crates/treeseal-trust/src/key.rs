@@ -1,27 +1,34 @@
+mod algorithm;
+mod tuf;
+
 use core::fmt;
-use core::str::FromStr;
+use std::borrow::Cow;
 
 use ed25519_dalek::VerifyingKey;
+use ml_dsa::MlDsa65;
 use p256::ecdsa::signature::Verifier as _;
+use sha2::{Digest as _, Sha512};
 
-use crate::canonical;
-use crate::digest::Sha256Digest;
 use crate::hex::{self, HexError};
-use crate::json::Json;
 use crate::pem;
-use crate::schema::{Node, SchemaError};
+use crate::schema::SchemaError;
+
+pub use algorithm::{KeyAlgorithm, KeyAlgorithmError};
+pub use tuf::{KeyId, TufKey};
 
 /// A public key that signatures are checked with.
 ///
 /// Two of them are equal when they are the same key, whatever text they were read from. That is
 /// the sense in which thresholds count keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublicKey {
     /// Ed25519 (RFC 8032), verified strictly.
     Ed25519(Ed25519Key),
     /// ECDSA over NIST P-256 with SHA-256 (FIPS 186-5), signatures in DER.
     EcdsaP256(EcdsaP256Key),
+    /// ML-DSA-65 (FIPS 204), over the message of TUF's TAP 21.
+    MlDsa65(MlDsa65Key),
 }
 
 /// An Ed25519 public key: the one encoding of a point of prime order.
@@ -32,22 +39,12 @@ pub struct Ed25519Key(VerifyingKey);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct EcdsaP256Key(p256::ecdsa::VerifyingKey);
 
-/// A key as TUF writes it down, which decides its id.
-///
-/// An ECDSA key has two texts, with and without a line feed after the PEM, as TUF libraries write
-/// both; they have different ids. An Ed25519 key has one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TufKey {
-    public: PublicKey,
-    /// Whether the PEM of an ECDSA key ends with a line feed; always true for Ed25519.
-    line_feed: bool,
-}
+/// An ML-DSA-65 public key: its encoding, every value of which is a key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MlDsa65Key(Box<[u8; ML_DSA_65_KEY_SIZE]>);
 
-/// A TUF key id: SHA-256 of the canonical JSON of the key object.
-///
-/// It finds keys; it never proves that two keys are different.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId([u8; 32]);
+/// Bytes of an ML-DSA-65 public key (FIPS 204, table 2).
+const ML_DSA_65_KEY_SIZE: usize = 1952;
 
 /// A public key cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,14 +67,14 @@ pub enum KeyError {
     Hex(#[source] HexError),
     /// The PEM text is not what is read here.
     #[error(
-        "the public key is not a PEM text of an Ed25519 or P-256 public key as `openssl pkey \
-         -pubout` writes it"
+        "the public key is not a PEM text of an Ed25519, P-256 or ML-DSA-65 public key as `openssl \
+         pkey -pubout` writes it"
     )]
     Pem,
     /// The key's type and scheme are not a pair that is known here.
     #[error(
         "key type `{keytype}` with scheme `{scheme}` is not known: expected `ed25519` with \
-         `ed25519` or `ecdsa` with `ecdsa-sha2-nistp256`"
+         `ed25519`, `ecdsa` with `ecdsa-sha2-nistp256` or `ml-dsa` with `ml-dsa-65/1`"
     )]
     UnknownAlgorithm {
         /// The key's `keytype`.
@@ -134,11 +131,19 @@ impl PublicKey {
         }
     }
 
+    /// An ML-DSA-65 key from its encoding.
+    pub fn ml_dsa_65(bytes: &[u8; ML_DSA_65_KEY_SIZE]) -> Self {
+        Self::MlDsa65(MlDsa65Key(Box::new(*bytes)))
+    }
+
     /// A key from the PEM text of its `SubjectPublicKeyInfo`, as `openssl pkey -pubout` writes it.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let der = pem::decode(text).ok_or(KeyError::Pem)?;
         if let Some(bytes) = der.strip_prefix(ED25519_SPKI) {
             return Self::ed25519(bytes.try_into().map_err(|_| KeyError::Pem)?);
+        }
+        if let Some(bytes) = der.strip_prefix(ML_DSA_65_SPKI) {
+            return Ok(Self::ml_dsa_65(bytes.try_into().map_err(|_| KeyError::Pem)?));
         }
         let point = der.strip_prefix(P256_SPKI).ok_or(KeyError::Pem)?;
         Self::ecdsa_p256(point.try_into().map_err(|_| KeyError::Pem)?)
@@ -147,9 +152,19 @@ impl PublicKey {
     /// The key's `SubjectPublicKeyInfo` as PEM.
     pub fn to_pem(&self) -> String {
         pem::encode(&match self {
-            Self::Ed25519(key) => [ED25519_SPKI, key.0.as_bytes().as_slice()].concat(),
+            Self::Ed25519(key) => [ED25519_SPKI, key.as_bytes()].concat(),
             Self::EcdsaP256(key) => [P256_SPKI, key.0.to_sec1_point(false).as_bytes()].concat(),
+            Self::MlDsa65(key) => [ML_DSA_65_SPKI, key.0.as_slice()].concat(),
         })
+    }
+
+    /// What a key of this algorithm signs of `message`: the message itself, or for ML-DSA the 68
+    /// bytes of TUF's TAP 21: `tuf`, the byte 1, and the SHA-512 of the message.
+    pub fn bytes_to_sign<'m>(&self, message: &'m [u8]) -> Cow<'m, [u8]> {
+        match self {
+            Self::Ed25519(_) | Self::EcdsaP256(_) => Cow::Borrowed(message),
+            Self::MlDsa65(_) => Cow::Owned([b"tuf\x01", &Sha512::digest(message)[..]].concat()),
+        }
     }
 
     /// Checks that `signature` is by this key over `message`.
@@ -159,26 +174,41 @@ impl PublicKey {
     /// `-s` are accepted, as TUF and cosign do; the number of signatures is never counted, so it
     /// does not matter that a second one can be made from the first.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        let message = self.bytes_to_sign(message);
         match self {
             Self::Ed25519(key) => {
                 let signature = ed25519_dalek::Signature::from_slice(signature)
                     .map_err(|_| SignatureError::Malformed)?;
-                key.0.verify_strict(message, &signature).map_err(|_| SignatureError::Mismatch)
+                key.0.verify_strict(&message, &signature).map_err(|_| SignatureError::Mismatch)
             }
             Self::EcdsaP256(key) => {
                 let signature = p256::ecdsa::Signature::from_der(signature)
                     .map_err(|_| SignatureError::Malformed)?;
-                key.0.verify(message, &signature).map_err(|_| SignatureError::Mismatch)
+                key.0.verify(&message, &signature).map_err(|_| SignatureError::Mismatch)
+            }
+            Self::MlDsa65(key) => {
+                let signature = ml_dsa::Signature::<MlDsa65>::try_from(signature)
+                    .map_err(|_| SignatureError::Malformed)?;
+                let key = ml_dsa::VerifyingKey::<MlDsa65>::decode(&(*key.0).into());
+                key.verify(&message, &signature).map_err(|_| SignatureError::Mismatch)
             }
         }
     }
 
-    /// The key's algorithm: `ed25519` or `ecdsa-sha2-nistp256`, as in TUF's `scheme`.
-    pub const fn scheme(&self) -> &'static str {
+    /// The key's algorithm.
+    pub const fn algorithm(&self) -> KeyAlgorithm {
         match self {
-            Self::Ed25519(_) => "ed25519",
-            Self::EcdsaP256(_) => "ecdsa-sha2-nistp256",
+            Self::Ed25519(_) => KeyAlgorithm::Ed25519,
+            Self::EcdsaP256(_) => KeyAlgorithm::EcdsaP256,
+            Self::MlDsa65(_) => KeyAlgorithm::MlDsa65,
         }
+    }
+}
+
+impl Ed25519Key {
+    /// The encoding of the point.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
@@ -191,70 +221,11 @@ const P256_SPKI: &[u8] = &[
     0x3d, 3, 1, 7, 3, 66, 0,
 ];
 
-impl TufKey {
-    /// The usual spelling of a key.
-    pub const fn new(public: PublicKey) -> Self {
-        Self { public, line_feed: true }
-    }
-
-    /// The key itself.
-    pub const fn public(&self) -> &PublicKey {
-        &self.public
-    }
-
-    /// The id of this spelling of the key.
-    pub fn id(&self) -> KeyId {
-        KeyId(*Sha256Digest::of(&canonical::to_bytes(&self.to_json())).as_bytes())
-    }
-
-    /// The spelling without a line feed after the PEM; an Ed25519 key has no second spelling.
-    #[cfg(test)]
-    pub(crate) const fn without_line_feed(self) -> Self {
-        Self { line_feed: matches!(self.public, PublicKey::Ed25519(_)), ..self }
-    }
-
-    /// The key object: exactly `keytype`, `scheme` and `keyval` with `public`.
-    pub(crate) fn from_json(node: Node) -> Result<Self, KeyError> {
-        let mut fields = node.fields()?;
-        let keytype = fields.required("keytype")?.string()?;
-        let scheme = fields.required("scheme")?.string()?;
-        let mut value = fields.required("keyval")?.fields()?;
-        let public = value.required("public")?.string()?;
-        value.end()?;
-        fields.end()?;
-        match (keytype.as_str(), scheme.as_str()) {
-            ("ed25519", "ed25519") => {
-                let bytes = hex::decode_array(&public).map_err(KeyError::Hex)?;
-                Ok(Self::new(PublicKey::ed25519(&bytes)?))
-            }
-            ("ecdsa", "ecdsa-sha2-nistp256") => match PublicKey::from_pem(&public)? {
-                key @ PublicKey::EcdsaP256(_) => {
-                    Ok(Self { public: key, line_feed: public.ends_with('\n') })
-                }
-                PublicKey::Ed25519(_) => Err(KeyError::Pem),
-            },
-            _ => Err(KeyError::UnknownAlgorithm { keytype, scheme }),
-        }
-    }
-
-    pub(crate) fn to_json(self) -> Json {
-        let (keytype, public) = match &self.public {
-            PublicKey::Ed25519(key) => ("ed25519", hex::encode(key.0.as_bytes())),
-            PublicKey::EcdsaP256(_) => {
-                let mut text = self.public.to_pem();
-                if !self.line_feed {
-                    text.pop();
-                }
-                ("ecdsa", text)
-            }
-        };
-        Json::object([
-            ("keytype", keytype.into()),
-            ("scheme", self.public.scheme().into()),
-            ("keyval", Json::object([("public", public.into())])),
-        ])
-    }
-}
+/// DER of a `SubjectPublicKeyInfo` of ML-DSA-65 up to the key's 1952 bytes (RFC 9881).
+const ML_DSA_65_SPKI: &[u8] = &[
+    0x30, 0x82, 0x07, 0xb2, 0x30, 11, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 0x12, 3, 0x82,
+    0x07, 0xa1, 0,
+];
 
 impl From<&ed25519_dalek::SigningKey> for PublicKey {
     /// What a private key multiplies is a point of prime order: there is nothing to check.
@@ -263,42 +234,15 @@ impl From<&ed25519_dalek::SigningKey> for PublicKey {
     }
 }
 
-impl From<PublicKey> for TufKey {
-    fn from(public: PublicKey) -> Self {
-        Self::new(public)
+impl From<&p256::ecdsa::SigningKey> for PublicKey {
+    fn from(secret: &p256::ecdsa::SigningKey) -> Self {
+        Self::EcdsaP256(EcdsaP256Key(*secret.verifying_key()))
     }
 }
 
-impl KeyId {
-    /// An id computed elsewhere.
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The id's 32 bytes.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl FromStr for KeyId {
-    type Err = HexError;
-
-    /// Reads 64 lower-case hex digits.
-    fn from_str(text: &str) -> Result<Self, HexError> {
-        hex::decode_array(text).map(Self)
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(&self.0))
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyId({self})")
+impl From<&ml_dsa::SigningKey<MlDsa65>> for PublicKey {
+    fn from(secret: &ml_dsa::SigningKey<MlDsa65>) -> Self {
+        Self::ml_dsa_65(&secret.expanded_key().verifying_key().encode().into())
     }
 }
 
@@ -311,6 +255,12 @@ impl fmt::Debug for Ed25519Key {
 impl fmt::Debug for EcdsaP256Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0.to_sec1_point(true).as_bytes()))
+    }
+}
+
+impl fmt::Debug for MlDsa65Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0.as_slice()))
     }
 }
 
@@ -331,7 +281,8 @@ impl KeyError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json;
+    use crate::json::{self, Json};
+    use crate::schema::Node;
     use crate::signing::SigningKey;
 
     fn ed25519(text: &str) -> Result<PublicKey, KeyError> {
@@ -345,6 +296,10 @@ mod tests {
 
     fn p256_key() -> p256::ecdsa::SigningKey {
         p256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap()
+    }
+
+    fn ml_dsa_key() -> SigningKey {
+        SigningKey::from_secret(KeyAlgorithm::MlDsa65, &[3; 32]).unwrap()
     }
 
     fn p256_public() -> PublicKey {
@@ -395,7 +350,8 @@ mod tests {
 
     #[test]
     fn pem_reads_back_and_names_the_key() {
-        for key in [*SigningKey::from_seed(&[1; 32]).public_key(), p256_public()] {
+        let ed25519 = SigningKey::from_seed(&[1; 32]).public_key().clone();
+        for key in [ed25519, p256_public(), ml_dsa_key().public_key().clone()] {
             assert_eq!(PublicKey::from_pem(&key.to_pem()), Ok(key));
         }
         assert_eq!(PublicKey::from_pem("-----BEGIN PUBLIC KEY-----\n"), Err(KeyError::Pem));
@@ -403,13 +359,17 @@ mod tests {
 
     #[test]
     fn key_objects_read_back_in_both_spellings() {
-        let line_feed = TufKey::new(p256_public());
-        let bare = line_feed.without_line_feed();
-        for key in [TufKey::new(*SigningKey::from_seed(&[1; 32]).public_key()), line_feed, bare] {
-            assert_eq!(TufKey::from_json(Node::top(key.to_json())), Ok(key));
+        let ed25519 = TufKey::new(SigningKey::from_seed(&[1; 32]).public_key().clone());
+        assert_eq!(TufKey::from_json(Node::top(ed25519.to_json())), Ok(ed25519));
+        for key in [p256_public(), ml_dsa_key().public_key().clone()] {
+            let line_feed = TufKey::new(key);
+            let bare = line_feed.clone().without_line_feed();
+            assert_ne!(line_feed.id(), bare.id());
+            assert_eq!(line_feed.public(), bare.public());
+            for key in [line_feed, bare] {
+                assert_eq!(TufKey::from_json(Node::top(key.to_json())), Ok(key));
+            }
         }
-        assert_ne!(line_feed.id(), bare.id());
-        assert_eq!(line_feed.public(), bare.public());
     }
 
     #[test]
@@ -425,7 +385,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "key type `rsa` with scheme `rsassa-pss-sha256` is not known: expected `ed25519` with \
-             `ed25519` or `ecdsa` with `ecdsa-sha2-nistp256`"
+             `ed25519`, `ecdsa` with `ecdsa-sha2-nistp256` or `ml-dsa` with `ml-dsa-65/1`"
         );
     }
 
@@ -472,8 +432,32 @@ mod tests {
     }
 
     #[test]
+    fn ml_dsa_signs_the_digest_message_and_nothing_else() {
+        let (key, public) = (ml_dsa_key(), ml_dsa_key().public_key().clone());
+        let signature = key.sign(b"message");
+        assert_eq!(signature.len(), 3309);
+        assert_eq!(public.verify(b"message", &signature), Ok(()));
+        assert_eq!(public.verify(b"massage", &signature), Err(SignatureError::Mismatch));
+        for length in [0, 1, 64, 3308] {
+            let cut = &signature[..length];
+            assert_eq!(public.verify(b"message", cut), Err(SignatureError::Malformed));
+        }
+        let longer = [&signature[..], &[0]].concat();
+        assert_eq!(public.verify(b"message", &longer), Err(SignatureError::Malformed));
+        for at in (0..signature.len()).step_by(97) {
+            let mut changed = signature.clone();
+            changed[at] ^= 1;
+            assert!(public.verify(b"message", &changed).is_err(), "byte {at}");
+        }
+        let bytes = public.bytes_to_sign(b"message");
+        assert!(bytes.starts_with(b"tuf\x01") && bytes.len() == 68);
+    }
+
+    #[test]
     fn debug_output_shows_no_secret() {
-        let key = SigningKey::from_seed(&[0x5a; 32]);
-        assert!(!format!("{key:?}").contains("5a5a"));
+        for algorithm in [KeyAlgorithm::Ed25519, KeyAlgorithm::EcdsaP256, KeyAlgorithm::MlDsa65] {
+            let key = SigningKey::from_secret(algorithm, &[0x5a; 32]).unwrap();
+            assert!(!format!("{key:?}").contains("5a5a"));
+        }
     }
 }

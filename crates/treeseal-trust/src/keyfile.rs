@@ -12,6 +12,7 @@ use pkcs8::{
 };
 use zeroize::Zeroizing;
 
+use crate::key::{KeyAlgorithm, PublicKey};
 use crate::signing::SigningKey;
 
 /// What must be fresh and random for each key file that is written.
@@ -59,11 +60,18 @@ pub enum KeyFileError {
     /// The password is wrong, or the file is damaged; nothing can tell which.
     #[error("the private key cannot be decrypted: the password is wrong or the file damaged")]
     Decrypt,
-    /// What was encrypted is no Ed25519 private key.
+    /// What was encrypted is no private key of a known algorithm.
     #[error(
-        "the file does not hold an Ed25519 private key: make one with `openssl genpkey -algorithm ed25519`"
+        "the file holds no Ed25519, P-256 or ML-DSA-65 private key, or a damaged one: make one with \
+         `treeseal key new`"
     )]
-    NotEd25519,
+    NotAKey,
+    /// An ML-DSA key without its seed, or with more than it.
+    #[error(
+        "the file does not hold an ML-DSA-65 key as its seed alone: convert it with `openssl pkey \
+         -provparam ml-dsa.output_formats=seed-only`"
+    )]
+    NotASeed,
     /// A password of no characters protects nothing.
     #[error("the password is empty")]
     EmptyPassword,
@@ -75,7 +83,7 @@ pub enum KeyFileError {
 const CONVERT: &str =
     "convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc -scrypt -in KEY -out NEWKEY`";
 
-/// Bytes of a key file. One with an Ed25519 key has some 400.
+/// Bytes of a key file. Ours have some 400; one that names a P-256 key's public half has 600.
 const MAX_FILE_SIZE: usize = 16 * 1024;
 
 /// Memory that opening a key file may take, in bytes. OWASP's first choice, N = 2^17 at r = 8,
@@ -130,12 +138,17 @@ impl SigningKey {
         from_pkcs8(&plain)
     }
 
-    /// The key alone, without its public half: OpenSSL refuses the form that has both.
+    /// The key alone, without its public half: OpenSSL refuses the form of Ed25519 that has both.
     fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
+        let prefix = match self.public_key().algorithm() {
+            KeyAlgorithm::Ed25519 => PKCS8_ED25519,
+            KeyAlgorithm::EcdsaP256 => PKCS8_P256,
+            KeyAlgorithm::MlDsa65 => PKCS8_ML_DSA_65,
+        };
         // With its full capacity from the start: a vector that grows leaves a copy behind.
-        let mut der = Zeroizing::new(Vec::with_capacity(PKCS8_ED25519.len() + 32));
-        der.extend_from_slice(PKCS8_ED25519);
-        der.extend_from_slice(self.secret().as_bytes());
+        let mut der = Zeroizing::new(Vec::with_capacity(prefix.len() + 32));
+        der.extend_from_slice(prefix);
+        der.extend_from_slice(self.to_secret().as_slice());
         der
     }
 }
@@ -143,27 +156,64 @@ impl SigningKey {
 /// DER of an unencrypted Ed25519 private key up to its 32 bytes (RFC 8410, section 7).
 const PKCS8_ED25519: &[u8] = &[0x30, 46, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 34, 4, 32];
 
+/// DER of an unencrypted P-256 private key without its public half, up to its 32 bytes (RFC 5915).
+const PKCS8_P256: &[u8] = &[
+    0x30, 65, 2, 1, 0, 0x30, 19, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48,
+    0xce, 0x3d, 3, 1, 7, 4, 39, 0x30, 37, 2, 1, 1, 4, 32,
+];
+
+/// DER of an unencrypted ML-DSA-65 private key up to its 32 bytes of seed (RFC 9881, section 6).
+const PKCS8_ML_DSA_65: &[u8] =
+    &[0x30, 52, 2, 1, 0, 0x30, 11, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 0x12, 4, 34, 0x80, 32];
+
 /// `id-Ed25519` (RFC 8410).
 const ED25519_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+/// `id-ml-dsa-65` (RFC 9881).
+const ML_DSA_65_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18");
 
 fn from_pkcs8(document: &SecretDocument) -> Result<SigningKey, KeyFileError> {
     let info =
         PrivateKeyInfoRef::from_der(document.as_bytes()).map_err(|_| KeyFileError::Decrypt)?;
-    if info.algorithm.oid != ED25519_OID || info.algorithm.parameters.is_some() {
-        return Err(KeyFileError::NotEd25519);
+    match info.algorithm.oid {
+        ED25519_OID => ed25519_from_pkcs8(&info),
+        ML_DSA_65_OID => ml_dsa_65_from_pkcs8(&info),
+        // The library looks at the curve, and at the public half if there is one.
+        _ => {
+            let key = p256::SecretKey::try_from(info).map_err(|_| KeyFileError::NotAKey)?;
+            from_secret(KeyAlgorithm::EcdsaP256, &key.to_bytes())
+        }
     }
+}
+
+fn ed25519_from_pkcs8(info: &PrivateKeyInfoRef<'_>) -> Result<SigningKey, KeyFileError> {
     // The private key is an OCTET STRING in an OCTET STRING.
     let [4, 32, seed @ ..] = info.private_key.as_bytes() else {
-        return Err(KeyFileError::NotEd25519);
+        return Err(KeyFileError::NotAKey);
     };
-    let seed: &[u8; 32] = seed.try_into().map_err(|_| KeyFileError::NotEd25519)?;
-    let key = SigningKey::from_seed(seed);
+    let key = from_secret(KeyAlgorithm::Ed25519, seed)?;
     // A file that names another public half is damaged, or was made to confuse.
-    let public = key.secret().verifying_key().to_bytes();
-    match info.public_key.map(|found| found.as_bytes() == Some(&public)) {
-        None | Some(true) => Ok(key),
-        Some(false) => Err(KeyFileError::NotEd25519),
-    }
+    let is_own = |public: &PublicKey, named: Option<&[u8]>| match public {
+        PublicKey::Ed25519(key) => named == Some(key.as_bytes()),
+        _ => false,
+    };
+    let named = info.public_key.map(|public| is_own(key.public_key(), public.as_bytes()));
+    let sound = info.algorithm.parameters.is_none() && named != Some(false);
+    sound.then_some(key).ok_or(KeyFileError::NotAKey)
+}
+
+fn ml_dsa_65_from_pkcs8(info: &PrivateKeyInfoRef<'_>) -> Result<SigningKey, KeyFileError> {
+    // Of the three forms that RFC 9881 has, the one that holds the seed alone.
+    let [0x80, 32, seed @ ..] = info.private_key.as_bytes() else {
+        return Err(KeyFileError::NotASeed);
+    };
+    let sound = info.algorithm.parameters.is_none() && info.public_key.is_none();
+    if sound { from_secret(KeyAlgorithm::MlDsa65, seed) } else { Err(KeyFileError::NotAKey) }
+}
+
+fn from_secret(algorithm: KeyAlgorithm, secret: &[u8]) -> Result<SigningKey, KeyFileError> {
+    let secret = secret.try_into().map_err(|_| KeyFileError::NotAKey)?;
+    SigningKey::from_secret(algorithm, secret).ok_or(KeyFileError::NotAKey)
 }
 
 fn parameters(random: &KeyFileRandom) -> Option<Parameters> {
@@ -253,11 +303,15 @@ mod tests {
 
     #[test]
     fn a_key_reads_back_with_its_password_only() {
+        for algorithm in [KeyAlgorithm::Ed25519, KeyAlgorithm::EcdsaP256, KeyAlgorithm::MlDsa65] {
+            let key = SigningKey::from_secret(algorithm, &[9; 32]).unwrap();
+            let text = key.to_encrypted_pem(b"password", &RANDOM).unwrap();
+            assert_eq!(key.to_encrypted_pem(b"password", &RANDOM), Ok(text.clone()));
+            let read = SigningKey::from_encrypted_pem(&text, b"password").unwrap();
+            assert_eq!(read.public_key(), key.public_key());
+        }
         let key = SigningKey::from_seed(&[9; 32]);
         let text = key.to_encrypted_pem(b"password", &RANDOM).unwrap();
-        assert_eq!(key.to_encrypted_pem(b"password", &RANDOM), Ok(text.clone()));
-        let read = SigningKey::from_encrypted_pem(&text, b"password").unwrap();
-        assert_eq!(read.public_key(), key.public_key());
         for wrong in [b"passwort".as_slice(), b"", b"password\n"] {
             let error = SigningKey::from_encrypted_pem(&text, wrong).unwrap_err();
             assert_eq!(error, KeyFileError::Decrypt);

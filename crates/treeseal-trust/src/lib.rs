@@ -12,8 +12,10 @@
 //! `spec/seal.md` and `spec/root.md`, with scenarios in `vectors/seal` and `vectors/root`.
 
 mod digest;
+mod edit;
 mod envelope;
 mod extension;
+mod freshness;
 mod hex;
 mod key;
 mod keyfile;
@@ -34,25 +36,30 @@ pub mod canonical;
 pub mod json;
 
 pub use digest::Sha256Digest;
+pub use edit::EditError;
 pub use envelope::{
     Envelope, EnvelopeError, EnvelopeSignature, MAX_ENVELOPE_SIZE, PAYLOAD_TYPE,
     SignStatementError, sign_statement,
 };
-pub use extension::{AtBoot, Extension, RevokedDigest, StreamRule};
+pub use extension::{AtBoot, Extension, FreshnessRule, RevokedDigest, StreamRule};
+pub use freshness::{FRESH_PREDICATE_TYPE, FreshStatement, MAX_FRESH_SECONDS};
 pub use hex::HexError;
-pub use key::{EcdsaP256Key, Ed25519Key, KeyError, KeyId, PublicKey, SignatureError, TufKey};
+pub use key::{
+    EcdsaP256Key, Ed25519Key, KeyAlgorithm, KeyAlgorithmError, KeyError, KeyId, MlDsa65Key,
+    PublicKey, SignatureError, TufKey,
+};
 pub use keyfile::{KeyFileError, KeyFileRandom};
-pub use policy::{Clock, SealError, SealRequest, verify_seal};
+pub use policy::{Clock, FreshnessError, SealError, SealRequest, claimed_stream, verify_seal};
 pub use role::{Role, RoleName, RoleNameError};
 pub use rollback::{Floor, MAX_STATE_SIZE, RollbackState, StateError};
 pub use root::{MAX_ROOT_SIZE, RootContent, RootError, RootFile, TrustRoot};
 pub use schema::SchemaError;
 pub use signing::SigningKey;
 pub use statement::{
-    ImageDigests, ImageFormat, ImageFormatError, MAX_PAYLOAD_SIZE, MAX_SOURCES, Objects,
+    Image, ImageDigests, ImageFormat, ImageFormatError, MAX_PAYLOAD_SIZE, MAX_SOURCES, Objects,
     PREDICATE_TYPE, STATEMENT_TYPE, Sequence, Source, Statement, StatementError,
 };
 pub use stream::{Stream, StreamError, StreamPattern};
 pub use threshold::{Signers, ThresholdError};
 pub use time::{Timestamp, TimestampError};
-pub use verified::{Expired, Expiring, Expiry, Verified};
+pub use verified::{Expired, Expiring, Expiry, Freshness, Standing, Verified};

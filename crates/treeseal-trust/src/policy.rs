@@ -4,13 +4,15 @@
 use crate::digest::Sha256Digest;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::extension::{AtBoot, Extension, StreamRule};
+use crate::freshness::FreshStatement;
+use crate::role::RoleName;
 use crate::rollback::{Floor, RollbackState};
 use crate::root::TrustRoot;
-use crate::statement::{ImageFormat, Sequence, Statement, StatementError};
+use crate::statement::{Sequence, Statement, StatementError};
 use crate::stream::Stream;
-use crate::threshold::{ThresholdError, require_threshold};
+use crate::threshold::{RoleKeys, Signers, ThresholdError, require_threshold};
 use crate::time::Timestamp;
-use crate::verified::{Expired, Expiring, Expiry, Verified};
+use crate::verified::{Expired, Expiring, Expiry, Freshness, Standing, Verified};
 
 /// What a seal is wanted for.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +21,11 @@ pub struct SealRequest<'a> {
     floor: Option<Floor>,
     root_floor: u64,
     clock: Clock,
+    /// The newest time that was seen signed.
+    seen: Option<Timestamp>,
+    /// The bytes of a freshness statement.
+    freshness: Option<&'a [u8]>,
+    is_own: bool,
 }
 
 /// What the caller knows about the time.
@@ -34,40 +41,55 @@ pub enum Clock {
     Unknown,
 }
 
-impl Clock {
-    /// The same clock, but not earlier than a time that was seen signed.
-    #[must_use]
-    pub fn not_before(self, seen: Option<Timestamp>) -> Self {
-        match (self, seen) {
-            (clock, None) => clock,
-            (Self::Trusted(now), Some(seen)) => Self::Trusted(now.max(seen)),
-            (Self::LowerBound(now), Some(seen)) => Self::LowerBound(now.max(seen)),
-            (Self::Unknown, Some(seen)) => Self::LowerBound(seen),
-        }
-    }
-}
-
 impl<'a> SealRequest<'a> {
     /// A seal for `stream` that is not older than anything in `state`.
     pub fn new(stream: &'a Stream, state: &RollbackState, clock: Clock) -> Self {
         Self {
-            stream,
             floor: state.floor(stream),
             root_floor: state.root_version(),
-            clock: clock.not_before(state.newest_time()),
+            seen: state.newest_time(),
+            ..Self::first_contact(stream, clock)
         }
     }
 
     /// A seal for `stream` where nothing is remembered: old seals are refused by the trust root's
     /// `minSequence` alone.
     pub const fn first_contact(stream: &'a Stream, clock: Clock) -> Self {
-        Self { stream, floor: None, root_floor: 0, clock }
+        Self {
+            stream,
+            floor: None,
+            root_floor: 0,
+            clock,
+            seen: None,
+            freshness: None,
+            is_own: false,
+        }
     }
 
-    /// The same with another floor.
+    /// The same, but nothing below `sequence`, which is known from elsewhere.
     #[must_use]
-    pub const fn with_floor(self, floor: Floor) -> Self {
+    pub fn not_below(self, sequence: Sequence) -> Self {
+        let elsewhere = Floor { sequence, payload: None, fresh_until: None };
+        let floor = match self.floor {
+            Some(floor) if floor.sequence >= sequence => floor,
+            Some(floor) => Floor { fresh_until: floor.fresh_until, ..elsewhere },
+            None => elsewhere,
+        };
         Self { floor: Some(floor), ..self }
+    }
+
+    /// The same for whoever has just made the seal: that nobody has said yet that it is the newest
+    /// does not matter. Not for readers.
+    #[must_use]
+    pub const fn for_the_sealer(self) -> Self {
+        Self { is_own: true, ..self }
+    }
+
+    /// The same with a freshness statement for the stream, if there is one: the bytes of its
+    /// envelope.
+    #[must_use]
+    pub const fn with_freshness(self, envelope: Option<&'a [u8]>) -> Self {
+        Self { freshness: envelope, ..self }
     }
 }
 
@@ -144,15 +166,105 @@ pub enum SealError {
         /// SHA-256 of the image.
         digest: Sha256Digest,
     },
-    /// The trust root does not allow the image's format.
-    #[error("the trust root does not allow images of format {found}")]
-    FormatNotAllowed {
-        /// The image's format.
-        found: ImageFormat,
+    /// The trust root revokes this seal of the stream.
+    #[error("the trust root revokes the seal with sequence {sequence}: use a newer one")]
+    SequenceRevoked {
+        /// The statement's sequence.
+        sequence: Sequence,
     },
-    /// The statement or the trust root has ended.
+    /// The trust root allows none of the images, by their formats and algorithms.
+    #[error("the trust root allows none of the seal's images: {found}")]
+    ImageNotAllowed {
+        /// What images there are.
+        found: String,
+    },
+    /// The statement or the trust root has ended, or was not said to be the newest for too long.
     #[error("{0}: get a newer one")]
     Expired(#[from] Expired),
+    /// Something ended before a time that was seen signed, but after the time of the clock.
+    #[error(
+        "the clock shows {clock}, but something that was signed at {seen} has been seen: set the \
+         clock, which is wrong; whether {} has expired cannot be told by it", expired.what
+    )]
+    ClockBehind {
+        /// What the clock shows.
+        clock: Timestamp,
+        /// The newest time seen signed.
+        seen: Timestamp,
+        /// What seems to have ended.
+        expired: Expired,
+    },
+    /// Nobody says that the seal is the newest, and somebody must.
+    #[error(
+        "nothing says that the seal is the newest, and the trust root demands it: the role `{role}` \
+         must say so (`treeseal freshen`)"
+    )]
+    FreshnessMissing {
+        /// Who must say so.
+        role: RoleName,
+    },
+    /// The freshness statement cannot be used, and one is needed.
+    #[error("the freshness statement is not accepted: {0}")]
+    Freshness(#[from] FreshnessError),
+    /// Another seal is the newest.
+    #[error(
+        "the seal has sequence {found}, but `{role}` says that {current} ({payload}) is current: a \
+         newer seal is kept back"
+    )]
+    NotCurrent {
+        /// Who says so.
+        role: RoleName,
+        /// The sequence that is current.
+        current: Sequence,
+        /// The payload that is current.
+        payload: Sha256Digest,
+        /// The sequence of the seal.
+        found: Sequence,
+    },
+}
+
+/// A freshness statement cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FreshnessError {
+    /// The envelope is malformed.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// Too few of the role's keys signed.
+    #[error(transparent)]
+    Threshold(#[from] ThresholdError),
+    /// The signed payload is no freshness statement.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// It is one for another stream.
+    #[error("it is for the stream `{found}`, expected `{expected}`")]
+    OtherStream {
+        /// The stream asked for.
+        expected: Stream,
+        /// The stream that it speaks of.
+        found: Stream,
+    },
+    /// It was made later than now.
+    #[error("it was made at {created}, and it is {now}: one of the two clocks is wrong")]
+    FromFuture {
+        /// When it says that it was made.
+        created: Timestamp,
+        /// The time.
+        now: Timestamp,
+    },
+}
+
+impl FreshnessError {
+    /// A stable name of the class of refusal.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Envelope(error) => error.code(),
+            Self::Threshold(_) => "freshness_threshold",
+            Self::Statement(error) => error.code(),
+            Self::OtherStream { .. } => "other_stream",
+            Self::FromFuture { .. } => "freshness_from_future",
+        }
+    }
 }
 
 impl SealError {
@@ -169,14 +281,23 @@ impl SealError {
             Self::RolledBack { .. } => "rolled_back",
             Self::SequenceReused { .. } => "sequence_reused",
             Self::Revoked { .. } => "revoked",
-            Self::FormatNotAllowed { .. } => "format_not_allowed",
+            Self::SequenceRevoked { .. } => "sequence_revoked",
+            Self::ImageNotAllowed { .. } => "image_not_allowed",
             Self::Expired(Expired { what: Expiring::Seal, .. }) => "seal_expired",
             Self::Expired(Expired { what: Expiring::Root, .. }) => "root_expired",
+            Self::Expired(Expired { what: Expiring::Freshness, .. }) => "stale",
+            Self::ClockBehind { .. } => "clock_behind",
+            Self::FreshnessMissing { .. } => "freshness_missing",
+            Self::Freshness(error) => error.code(),
+            Self::NotCurrent { .. } => "not_current",
         }
     }
 }
 
 /// Verifies a seal: the bytes of an envelope, for one stream, against the trust root.
+///
+/// The steps are those of `spec/seal.md`, section 5, in their order. Of the statement's images the
+/// result has those that the trust root allows.
 pub fn verify_seal(
     envelope: &[u8],
     root: &TrustRoot,
@@ -190,24 +311,52 @@ pub fn verify_seal(
     // DSSE: "Receive and decode SERIALIZED_BODY, PAYLOAD_TYPE, SIGNATURES from ENVELOPE. Reject if
     // decoding fails." and "Reject if PAYLOAD_TYPE is not a supported type."
     let envelope = Envelope::parse(envelope)?;
-    // Treeseal: the stream asked for decides on the role, never the one that the payload names.
+    // Treeseal: the stream asked for decides on the roles, never the one that the payload names.
     let not_allowed = || SealError::StreamNotAllowed { stream: request.stream.clone() };
-    let rule = root.stream_rule(request.stream).ok_or_else(not_allowed)?;
-    let role = root.role_keys(&rule.role).ok_or_else(not_allowed)?;
-    // DSSE: "Verify SIGNATURE against PAE(UTF8(PAYLOAD_TYPE), SERIALIZED_BODY)."; "Reject if the
-    // cardinality of ACCEPTED_KEYS is less than t."
-    let signers = require_threshold(&role, &envelope.pae_bytes(), &envelope.claims())?;
+    let (extension, rule) = root.stream_rule(request.stream).ok_or_else(not_allowed)?;
+    let signers = require_roles(root, rule, &envelope)?.ok_or_else(not_allowed)?;
     // DSSE: "Parse SERIALIZED_BODY according to PAYLOAD_TYPE. Reject if the parsing fails." It is
     // the same buffer that the signatures were checked over.
-    let statement = Statement::parse(envelope.payload())?;
+    let mut statement = Statement::parse(envelope.payload())?;
     let payload_digest = envelope.payload_digest();
     check_stream(&statement, request.stream)?;
     check_sequence(&statement, payload_digest, rule, request.floor)?;
-    if let Some(extension) = &root.content().extension {
-        check_image(&statement, extension)?;
+    check_revoked(&statement, extension)?;
+    retain_allowed(&mut statement, extension)?;
+    let time = Time::of(request);
+    let expiry = check_expiry(&statement, root, time)?;
+    let sealed = (statement.sequence, payload_digest);
+    let freshness = if request.is_own {
+        Freshness { standing: Standing::NotRequired, until: None, seen: None, ignored: None }
+    } else {
+        check_freshness(sealed, root, rule, request, time)?
+    };
+    Ok(Verified::new(statement, signers, root.version(), payload_digest, expiry, freshness))
+}
+
+/// The stream that a seal names, which nobody vouches for: to ask for what one was given, and then
+/// to say which stream it is. Who wants a certain stream must name it.
+pub fn claimed_stream(envelope: &[u8]) -> Result<Stream, SealError> {
+    let envelope = Envelope::parse(envelope)?;
+    Ok(Statement::parse(envelope.payload())?.stream)
+}
+
+/// DSSE: "Verify SIGNATURE against PAE(UTF8(PAYLOAD_TYPE), SERIALIZED_BODY)."; "Reject if the
+/// cardinality of ACCEPTED_KEYS is less than t."
+///
+/// Treeseal: so for each role of the rule. `None` if the root lacks one, or the rule has none.
+fn require_roles(
+    root: &TrustRoot,
+    rule: &StreamRule,
+    envelope: &Envelope,
+) -> Result<Option<Vec<Signers>>, ThresholdError> {
+    let (message, claims) = (envelope.pae_bytes(), envelope.claims());
+    let mut signers = Vec::new();
+    for name in &rule.roles {
+        let Some(role) = root.role_keys(name) else { return Ok(None) };
+        signers.push(require_threshold(&role, &message, &claims)?);
     }
-    let expiry = check_expiry(&statement, root, request.clock)?;
-    Ok(Verified::new(statement, signers, root.version(), payload_digest, expiry))
+    Ok((!signers.is_empty()).then_some(signers))
 }
 
 /// Treeseal: a seal for one stream is no seal for another.
@@ -244,43 +393,88 @@ fn check_sequence(
     }
 }
 
-/// Treeseal: a revoked image is refused under each of its digests, and so are formats that the
-/// trust root does not name.
-fn check_image(statement: &Statement, extension: &Extension) -> Result<(), SealError> {
-    if extension.revokes(&statement.digests) {
-        return Err(SealError::Revoked { digest: statement.digests.sha256 });
+/// Treeseal: a seal can be revoked by its sequence, and a tree by any digest of any of its images.
+fn check_revoked(statement: &Statement, extension: &Extension) -> Result<(), SealError> {
+    let sequence = statement.sequence;
+    if extension.revokes_sequence(&statement.stream, sequence) {
+        return Err(SealError::SequenceRevoked { sequence });
     }
-    if !extension.allows(statement.format) {
-        return Err(SealError::FormatNotAllowed { found: statement.format });
+    match statement.images.iter().find(|image| extension.revokes(&image.digests)) {
+        Some(image) => Err(SealError::Revoked { digest: image.digests.sha256 }),
+        None => Ok(()),
+    }
+}
+
+/// Treeseal: images of formats or algorithms that the trust root does not name are not used.
+fn retain_allowed(statement: &mut Statement, extension: &Extension) -> Result<(), SealError> {
+    let found: Vec<String> = statement.images.iter().map(ToString::to_string).collect();
+    statement.images.retain(|image| extension.allows(image));
+    if statement.images.is_empty() {
+        return Err(SealError::ImageNotAllowed { found: found.join(", ") });
     }
     Ok(())
 }
 
-/// Treeseal: a trusted clock refuses what has ended. Without one, what has certainly ended is
-/// reported, or refused if the trust root says `refuse`.
-fn check_expiry(
-    statement: &Statement,
-    root: &TrustRoot,
-    clock: Clock,
-) -> Result<Expiry, SealError> {
-    let (now, refuses) = match clock {
-        Clock::Trusted(now) => (now, true),
-        Clock::LowerBound(now) => (now, refuses_at_boot(root)),
-        Clock::Unknown => return Ok(Expiry::Unknown),
-    };
-    match (ended(statement, root, now), clock) {
-        (Some(expired), _) if refuses => Err(expired.into()),
-        (Some(expired), _) => Ok(Expiry::Expired(expired)),
-        (None, Clock::Trusted(_)) => Ok(Expiry::InForce),
-        (None, _) => Ok(Expiry::Unknown),
+/// What is known of the time, by the clock and by what was seen signed.
+#[derive(Clone, Copy)]
+enum Time {
+    Trusted(Timestamp),
+    /// A trusted clock that shows less than was seen signed: it is wrong.
+    Behind {
+        clock: Timestamp,
+        seen: Timestamp,
+    },
+    LowerBound(Timestamp),
+    Unknown,
+}
+
+impl Time {
+    fn of(request: &SealRequest<'_>) -> Self {
+        match (request.clock, request.seen) {
+            (Clock::Trusted(clock), Some(seen)) if clock < seen => Self::Behind { clock, seen },
+            (Clock::Trusted(now), _) => Self::Trusted(now),
+            (Clock::LowerBound(now), seen) => Self::LowerBound(seen.map_or(now, |s| s.max(now))),
+            (Clock::Unknown, Some(seen)) => Self::LowerBound(seen),
+            (Clock::Unknown, None) => Self::Unknown,
+        }
+    }
+
+    const fn now(self) -> Option<Timestamp> {
+        match self {
+            Self::Trusted(now) | Self::LowerBound(now) => Some(now),
+            Self::Behind { seen, .. } => Some(seen),
+            Self::Unknown => None,
+        }
+    }
+
+    /// Whether what has ended is refused: by a trusted clock, or because the trust root says so.
+    fn refuses(self, root: &TrustRoot) -> bool {
+        let refuse_at_boot = match &root.content().extension {
+            Some(extension) => extension.at_boot == AtBoot::Refuse,
+            None => false,
+        };
+        matches!(self, Self::Trusted(_) | Self::Behind { .. }) || refuse_at_boot
+    }
+
+    /// The refusal of what has ended. A clock that is wrong is named instead.
+    const fn refusal(self, expired: Expired) -> SealError {
+        match self {
+            Self::Behind { clock, seen } => SealError::ClockBehind { clock, seen, expired },
+            _ => SealError::Expired(expired),
+        }
     }
 }
 
-fn refuses_at_boot(root: &TrustRoot) -> bool {
-    root.content().extension.as_ref().is_some_and(|extension| match extension.at_boot {
-        AtBoot::Refuse => true,
-        AtBoot::Warn => false,
-    })
+/// Treeseal: a trusted clock refuses what has ended. Without one, what has certainly ended is
+/// reported, or refused if the trust root says `refuse`.
+fn check_expiry(statement: &Statement, root: &TrustRoot, time: Time) -> Result<Expiry, SealError> {
+    let Some(now) = time.now() else { return Ok(Expiry::Unknown) };
+    match (ended(statement, root, now), time) {
+        (Some(expired), _) if time.refuses(root) => Err(time.refusal(expired)),
+        (Some(expired), _) => Ok(Expiry::Expired(expired)),
+        (None, Time::Trusted(_)) => Ok(Expiry::InForce),
+        (None, _) => Ok(Expiry::Unknown),
+    }
 }
 
 /// What has ended at `now`. The last second of a statement is its `notAfter`.
@@ -293,4 +487,102 @@ fn ended(statement: &Statement, root: &TrustRoot, now: Timestamp) -> Option<Expi
     }
     let end = root.expires();
     (now >= end).then_some(Expired { what: Expiring::Root, end, now })
+}
+
+/// Treeseal: where the rule asks for it, somebody must have said lately that nothing newer is
+/// current; and whoever has the role to say so is believed when the seal is not.
+fn check_freshness(
+    sealed: (Sequence, Sha256Digest),
+    root: &TrustRoot,
+    rule: &StreamRule,
+    request: &SealRequest<'_>,
+    time: Time,
+) -> Result<Freshness, SealError> {
+    let role = rule.freshness.as_ref().map_or_else(RoleName::timestamp, |rule| rule.role.clone());
+    let given = request.freshness.map(|bytes| usable_freshness(bytes, &role, root, request, time));
+    let (fresh, ignored) = match given.transpose() {
+        Ok(fresh) => (fresh, None),
+        Err(error) if rule.freshness.is_some() => return Err(error.into()),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    if let Some(fresh) = &fresh {
+        check_current(sealed, fresh, &role)?;
+    }
+    let said = fresh.map(|fresh| fresh.until);
+    let until = said.max(request.floor.and_then(|floor| floor.fresh_until));
+    let seen = if matches!(time, Time::Trusted(_)) { said } else { None };
+    let standing = standing(until, root, rule, time)?;
+    Ok(Freshness { standing, until, seen, ignored })
+}
+
+/// Seconds that the clocks of signer and verifier may differ.
+const CLOCK_SKEW: u64 = 300;
+
+/// Reads a freshness statement if the role signed it, for this stream, and not in the future.
+fn usable_freshness(
+    envelope: &[u8],
+    role: &RoleName,
+    root: &TrustRoot,
+    request: &SealRequest<'_>,
+    time: Time,
+) -> Result<FreshStatement, FreshnessError> {
+    let envelope = Envelope::parse(envelope)?;
+    let role = root.role_keys(role).unwrap_or_else(|| RoleKeys::unreachable(role.clone()));
+    require_threshold(&role, &envelope.pae_bytes(), &envelope.claims())?;
+    let fresh = FreshStatement::parse(envelope.payload())?;
+    if fresh.stream != *request.stream {
+        let (expected, found) = (request.stream.clone(), fresh.stream);
+        return Err(FreshnessError::OtherStream { expected, found });
+    }
+    match time {
+        Time::Trusted(now) if fresh.created.to_unix() > now.to_unix() + CLOCK_SKEW => {
+            Err(FreshnessError::FromFuture { created: fresh.created, now })
+        }
+        _ => Ok(fresh),
+    }
+}
+
+/// Refuses a seal when another one is current. What was current before this one was made does not
+/// matter: this one is newer.
+fn check_current(
+    (found, digest): (Sequence, Sha256Digest),
+    fresh: &FreshStatement,
+    role: &RoleName,
+) -> Result<(), SealError> {
+    let (current, payload) = (fresh.sequence, fresh.payload);
+    if current > found || (current == found && payload != digest) {
+        let role = role.clone();
+        return Err(SealError::NotCurrent { role, current, payload, found });
+    }
+    Ok(())
+}
+
+/// Judges the last second for which nothing newer was current, if any is known.
+fn standing(
+    until: Option<Timestamp>,
+    root: &TrustRoot,
+    rule: &StreamRule,
+    time: Time,
+) -> Result<Standing, SealError> {
+    let (until, tolerance) = match (&rule.freshness, until) {
+        (None, None) => return Ok(Standing::NotRequired),
+        (None, Some(until)) => (until, None),
+        (Some(rule), Some(until)) => (until, Some(rule.tolerance)),
+        (Some(rule), None) if time.refuses(root) => {
+            return Err(SealError::FreshnessMissing { role: rule.role.clone() });
+        }
+        (Some(_), None) => return Ok(Standing::Stale),
+    };
+    let end = until.saturating_add(tolerance.unwrap_or(0));
+    let expired = time.now().filter(|now| *now > end);
+    let expired = expired.map(|now| Expired { what: Expiring::Freshness, end, now });
+    match (time, expired) {
+        (_, Some(expired)) if tolerance.is_some() && time.refuses(root) => {
+            Err(time.refusal(expired))
+        }
+        (Time::Trusted(now), _) if now <= until => Ok(Standing::Current),
+        (Time::Trusted(_) | Time::Behind { .. }, _) => Ok(Standing::Tolerated),
+        (_, Some(_)) => Ok(Standing::Stale),
+        (_, None) => Ok(Standing::Unknown),
+    }
 }

@@ -30,6 +30,8 @@ pub struct Floor {
     pub sequence: Sequence,
     /// The payload that was accepted with this sequence, if it is known: no other is accepted.
     pub payload: Option<Sha256Digest>,
+    /// The last second for which somebody said that nothing newer was current.
+    pub fresh_until: Option<Timestamp>,
 }
 
 /// The remembered state cannot be read.
@@ -53,7 +55,7 @@ pub enum StateError {
     Digest(#[from] HexError),
 }
 
-/// Bytes of a state. One stream takes up to 370.
+/// Bytes of a state. One stream takes up to 410.
 pub const MAX_STATE_SIZE: usize = 1024 * 1024;
 
 /// Streams that one state can remember: as many as fit into [`MAX_STATE_SIZE`].
@@ -95,12 +97,14 @@ impl RollbackState {
 
     /// Remembers a seal that was accepted. Does nothing where more is remembered already.
     pub fn raise(&mut self, seal: &Verified<Statement>) {
-        let accepted = Floor { sequence: seal.sequence, payload: Some(seal.payload_digest()) };
-        let floor = self.streams.entry(seal.stream.clone()).or_insert(accepted);
-        let unknown = floor.sequence == accepted.sequence && floor.payload.is_none();
-        if floor.sequence < accepted.sequence || unknown {
-            *floor = accepted;
+        let payload = Some(seal.payload_digest());
+        let first = Floor { sequence: seal.sequence, payload, fresh_until: None };
+        let floor = self.streams.entry(seal.stream.clone()).or_insert(first);
+        let unknown = floor.sequence == seal.sequence && floor.payload.is_none();
+        if floor.sequence < seal.sequence || unknown {
+            (floor.sequence, floor.payload) = (seal.sequence, payload);
         }
+        floor.fresh_until = floor.fresh_until.max(seal.freshness().seen);
         self.root_version = self.root_version.max(seal.root_version());
         self.newest_time = self.newest_time.max(Some(seal.created));
     }
@@ -139,16 +143,20 @@ impl Floor {
             Some(node) => Some(node.string()?.parse()?),
             None => None,
         };
+        let fresh_until = match fields.optional("freshUntil") {
+            Some(node) => Some(node.string()?.parse()?),
+            None => None,
+        };
         fields.end()?;
-        Ok(Self { sequence, payload })
+        Ok(Self { sequence, payload, fresh_until })
     }
 
     fn to_json(self) -> Json {
-        let sequence = ("sequence", self.sequence.number().into());
-        match self.payload {
-            Some(payload) => Json::object([sequence, ("payload", payload.to_hex().into())]),
-            None => Json::object([sequence]),
-        }
+        let mut fields = vec![("sequence", self.sequence.number().into())];
+        fields.extend(self.payload.map(|payload| ("payload", payload.to_hex().into())));
+        fields.extend(self.fresh_until.map(|until| ("freshUntil", until.to_string().into())));
+        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+        Json::Object(fields.collect())
     }
 }
 

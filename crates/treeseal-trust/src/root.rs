@@ -2,7 +2,7 @@ use core::num::NonZeroU32;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::canonical;
-use crate::envelope::{MAX_SIGNATURE_SIZE, MAX_SIGNATURES};
+use crate::envelope::{Envelope, MAX_SIGNATURE_SIZE, MAX_SIGNATURES};
 use crate::extension::{Extension, StreamRule};
 use crate::hex::{self, HexError};
 use crate::json::{self, Json, JsonError, MAX_INTEGER};
@@ -10,7 +10,7 @@ use crate::key::{KeyError, KeyId, SignatureError, TufKey};
 use crate::role::{Role, RoleName, RoleNameError};
 use crate::schema::{Node, SchemaError, check_length};
 use crate::signing::SigningKey;
-use crate::statement::ImageFormatError;
+use crate::statement::{ImageFormatError, StatementError};
 use crate::stream::{Stream, StreamError, StreamPattern};
 use crate::threshold::{Claim, RoleKeys, Signature, Signers, ThresholdError, require_threshold};
 use crate::time::{Timestamp, TimestampError};
@@ -168,6 +168,42 @@ pub enum RootError {
         /// The role.
         role: RoleName,
     },
+    /// Two roles that must both sign have a key in common: its one signature would count twice.
+    #[error("the roles of the streams `{pattern}` share the key {key}: give them different keys")]
+    SharedKey {
+        /// The streams.
+        pattern: StreamPattern,
+        /// The key.
+        key: KeyId,
+    },
+    /// Who is to say what is fresh does not exist, or also seals.
+    #[error(
+        "the freshness of the streams `{pattern}` is given to the role `{role}`; expected \
+         `timestamp` or a role defined in x-treeseal that seals no stream"
+    )]
+    FreshnessRole {
+        /// The streams.
+        pattern: StreamPattern,
+        /// The role.
+        role: RoleName,
+    },
+    /// A name for a key that the root does not have.
+    #[error("the name `{name}` is given to the key {key}, which the trust root does not have")]
+    NamedKey {
+        /// The key.
+        key: KeyId,
+        /// The name.
+        name: String,
+    },
+    /// A key's name is empty, too long, or has control characters.
+    #[error("the name of the key {key} must have 1 to 64 characters and no control characters")]
+    KeyName {
+        /// The key.
+        key: KeyId,
+    },
+    /// An algorithm of file digests that is not known here.
+    #[error("the trust root's algorithms: {0}")]
+    Algorithm(#[source] StatementError),
     /// A format of images that is not known here.
     #[error("the trust root's formats: {0}")]
     Format(#[from] ImageFormatError),
@@ -236,6 +272,11 @@ impl RootError {
             Self::Unreachable { .. } => "threshold_unreachable",
             Self::Stream(_) => "stream_name",
             Self::StreamRole { .. } => "stream_role",
+            Self::SharedKey { .. } => "roles_share_key",
+            Self::FreshnessRole { .. } => "freshness_role",
+            Self::NamedKey { .. } => "role_key_unknown",
+            Self::KeyName { .. } => "key_name",
+            Self::Algorithm(error) => error.code(),
             Self::Format(_) => "image_format_unknown",
             Self::AtBoot { .. } => "at_boot_unknown",
             Self::Pinned(_) => "threshold",
@@ -303,9 +344,31 @@ impl TrustRoot {
         &self.signers
     }
 
-    /// Who may seal `stream`, and from which sequence on; nobody if there is no rule for it.
-    pub fn stream_rule(&self, stream: &Stream) -> Option<&StreamRule> {
-        self.content.extension.as_ref()?.rule(stream)
+    /// Who may seal `stream`, and from which sequence on, with the extension that says so; nobody
+    /// if there is no rule for it.
+    pub fn stream_rule(&self, stream: &Stream) -> Option<(&Extension, &StreamRule)> {
+        let extension = self.content.extension.as_ref()?;
+        Some((extension, extension.rule(stream)?))
+    }
+
+    /// What people call a key, if the root says so.
+    pub fn key_name(&self, key: &KeyId) -> Option<&str> {
+        self.content.extension.as_ref()?.names.get(key).map(String::as_str)
+    }
+
+    /// Who signed an envelope, for each role that seals `stream`; an error in the place of a role
+    /// whose threshold is not met. Nobody, if there is no rule for the stream.
+    ///
+    /// It says who has still to sign, and vouches for nothing.
+    pub fn sealers(
+        &self,
+        stream: &Stream,
+        envelope: &Envelope,
+    ) -> Vec<Result<Signers, ThresholdError>> {
+        let roles = self.stream_rule(stream).map_or(&[][..], |(_, rule)| &rule.roles);
+        let (message, claims) = (envelope.pae_bytes(), envelope.claims());
+        let keys = roles.iter().filter_map(|name| self.role_keys(name));
+        keys.map(|role| require_threshold(&role, &message, &claims)).collect()
     }
 
     /// The role by this name, with its keys.
@@ -366,7 +429,7 @@ impl RootFile {
     /// The root before this one must accept it too: sign with enough of the old keys as well.
     pub fn sign(&mut self, key: &SigningKey) -> Result<(), RootError> {
         let signature = key.sign(&self.bytes_to_sign());
-        self.attach(&TufKey::new(*key.public_key()), signature)
+        self.attach(&TufKey::new(key.public_key().clone()), signature)
     }
 
     /// Adds a signature that `key` made elsewhere over [`RootFile::bytes_to_sign`], after checking
@@ -380,8 +443,8 @@ impl RootFile {
         Ok(())
     }
 
-    /// Checks the file's signatures against the root role of `judge`.
-    fn require_signers(&self, judge: &RootContent) -> Result<Signers, ThresholdError> {
+    /// Who signed, of the root role of `judge`; an error while they do not meet its threshold.
+    pub fn require_signers(&self, judge: &RootContent) -> Result<Signers, ThresholdError> {
         let role = judge.root_keys();
         let claim = |(id, bytes): &(KeyId, Vec<u8>)| Signature {
             claim: Claim::Key(*id),
@@ -420,16 +483,40 @@ impl RootContent {
     /// Gives a role to these keys and to no others. Roles that TUF does not have go into the
     /// extension.
     pub fn set_role(&mut self, name: RoleName, threshold: NonZeroU32, keys: &[TufKey]) {
-        self.keys.extend(keys.iter().map(|key| (key.id(), *key)));
+        self.keys.extend(keys.iter().map(|key| (key.id(), key.clone())));
         let role = Role { key_ids: keys.iter().map(TufKey::id).collect(), threshold };
         if name.is_tuf() {
             self.roles.insert(name, role);
         } else {
             self.extension.get_or_insert_default().roles.insert(name, role);
         }
+        self.drop_unused_keys();
+    }
+
+    /// The role by this name.
+    pub fn role(&self, name: &RoleName) -> Option<&Role> {
+        self.all_roles().find(|(other, _)| *other == name).map(|(_, role)| role)
+    }
+
+    /// All roles: TUF's four, then those of the extension.
+    pub fn all_roles(&self) -> impl Iterator<Item = (&RoleName, &Role)> {
+        let added = self.extension.iter().flat_map(|extension| &extension.roles);
+        self.roles.iter().chain(added)
+    }
+
+    /// The keys of a role; none if there is no such role.
+    pub fn keys_of(&self, name: &RoleName) -> impl Iterator<Item = &TufKey> {
+        let ids = self.role(name).into_iter().flat_map(|role| &role.key_ids);
+        ids.filter_map(|id| self.keys.get(id))
+    }
+
+    pub(crate) fn drop_unused_keys(&mut self) {
         let used: BTreeSet<KeyId> =
             self.all_roles().flat_map(|(_, role)| role.key_ids.iter().copied()).collect();
         self.keys.retain(|id, _| used.contains(id));
+        if let Some(extension) = &mut self.extension {
+            extension.keep_names(|key| used.contains(key));
+        }
     }
 
     fn parse(node: Node) -> Result<Self, RootError> {
@@ -468,7 +555,7 @@ impl RootContent {
         for (name, role) in self.all_roles() {
             self.check_role(name, role)?;
         }
-        self.extension.as_ref().map_or(Ok(()), Extension::check)
+        self.extension.as_ref().map_or(Ok(()), |extension| extension.check(self))
     }
 
     fn check_keys(&self) -> Result<(), RootError> {
@@ -494,9 +581,9 @@ impl RootContent {
             if !distinct.insert(key) {
                 return Err(RootError::Repeated { path: format!("{path}/{index}") });
             }
-            if !self.keys.contains_key(key) {
-                return Err(RootError::UnknownKey { role: name.clone(), key: *key });
-            }
+        }
+        if let Some(key) = role.key_ids.iter().find(|key| !self.keys.contains_key(key)) {
+            return Err(RootError::UnknownKey { role: name.clone(), key: *key });
         }
         let (threshold, keys) = (role.threshold, distinct.len());
         match usize::try_from(threshold.get()) {
@@ -505,30 +592,37 @@ impl RootContent {
         }
     }
 
-    fn all_roles(&self) -> impl Iterator<Item = (&RoleName, &Role)> {
-        let added = self.extension.iter().flat_map(|extension| &extension.roles);
-        self.roles.iter().chain(added)
+    /// Refuses a key that is in two of these roles, under whichever id.
+    pub(crate) fn check_disjoint(
+        &self,
+        pattern: &StreamPattern,
+        roles: &[RoleName],
+    ) -> Result<(), RootError> {
+        let mut counted: Vec<TufKey> = Vec::new();
+        for role in roles.iter().filter_map(|name| self.role_keys(name)) {
+            let shared = |key: &&TufKey| counted.iter().any(|other| other.public() == key.public());
+            if let Some(key) = role.keys.iter().find(shared) {
+                return Err(RootError::SharedKey { pattern: pattern.clone(), key: key.id() });
+            }
+            counted.extend(role.keys);
+        }
+        Ok(())
     }
 
     fn role_keys(&self, name: &RoleName) -> Option<RoleKeys> {
-        let (name, role) = self.all_roles().find(|(other, _)| *other == name)?;
-        Some(self.with_keys(name.clone(), role))
+        let threshold = self.role(name)?.threshold;
+        Some(RoleKeys {
+            name: name.clone(),
+            keys: self.keys_of(name).cloned().collect(),
+            threshold,
+        })
     }
 
     /// The root role. `check` has made sure that it is there; were it not, no key would be in it
     /// and nothing could meet it.
     fn root_keys(&self) -> RoleKeys {
         let name = RoleName::root();
-        self.role_keys(&name).unwrap_or(RoleKeys {
-            name,
-            keys: Vec::new(),
-            threshold: NonZeroU32::MAX,
-        })
-    }
-
-    fn with_keys(&self, name: RoleName, role: &Role) -> RoleKeys {
-        let keys = role.key_ids.iter().filter_map(|id| self.keys.get(id)).copied().collect();
-        RoleKeys { name, keys, threshold: role.threshold }
+        self.role_keys(&name).unwrap_or(RoleKeys::unreachable(name))
     }
 
     fn to_json(&self) -> Json {
@@ -578,10 +672,14 @@ fn parse_signatures(node: Node) -> Result<Vec<(KeyId, Vec<u8>)>, RootError> {
 fn parse_keys(node: Node) -> Result<BTreeMap<KeyId, TufKey>, RootError> {
     let mut keys = BTreeMap::new();
     for (id, node) in node.fields()?.entries(MAX_KEYS)? {
-        match TufKey::from_json(node) {
-            Ok(key) if key.id().to_string() == id => keys.insert(key.id(), key),
-            Ok(key) => return Err(RootError::KeyId { expected: key.id(), found: id }),
+        let key = match TufKey::from_json(node) {
+            Ok(key) => key,
             Err(source) => return Err(RootError::Key { id, source }),
+        };
+        // Whether it is the key's id is checked with the rest.
+        match id.parse() {
+            Ok(id) => keys.insert(id, key),
+            Err(_) => return Err(RootError::KeyId { expected: key.id(), found: id }),
         };
     }
     Ok(keys)

@@ -1,48 +1,47 @@
-use core::fmt;
-use core::str::FromStr;
+mod image;
+mod in_toto;
 
-use treeseal_verity::{FileDigest, HashAlgorithm};
+use core::fmt;
 
 use crate::digest::Sha256Digest;
-use crate::hex::{self, HexError};
-use crate::json::{self, Json, JsonError, MAX_INTEGER};
+use crate::hex::HexError;
+use crate::json::{Json, JsonError, MAX_INTEGER};
 use crate::schema::{Fields, Node, SchemaError, check_length};
 use crate::stream::{Stream, StreamError};
 use crate::time::{Timestamp, TimestampError};
 
-/// The type of every in-toto statement of version 1.
-pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+pub use image::{Image, ImageDigests, ImageFormat, ImageFormatError};
+pub(crate) use image::{algorithm_name, find_algorithm, parse_sha256};
+pub(crate) use in_toto::InToto;
+pub use in_toto::{MAX_PAYLOAD_SIZE, STATEMENT_TYPE};
 
 /// The type of the predicate that is defined here.
 pub const PREDICATE_TYPE: &str = "treeseal:tree/v1";
 
-/// Bytes of a statement. One without sources has some 600.
-pub const MAX_PAYLOAD_SIZE: usize = 64 * 1024;
+/// Images that one statement can name: more than there are kinds of.
+const MAX_IMAGES: usize = 8;
 
 /// Sources that one statement can name.
 pub const MAX_SOURCES: usize = 64;
 
-/// What a seal says: this image is the tree of this stream at this sequence.
+/// What a seal says: these images are the tree of this stream at this sequence.
 ///
 /// The fields are plain data. [`Statement::to_payload`] and [`Statement::parse`] check them; what
 /// is trusted is a [`Verified<Statement>`](crate::Verified) only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
-    /// The stream that the tree belongs to; the name of in-toto's one subject.
+    /// The stream that the tree belongs to; the name of in-toto's subjects.
     pub stream: Stream,
-    /// The digests of the image; those of in-toto's one subject.
-    pub digests: ImageDigests,
+    /// The images of the tree: 1 to 8, each of another kind. A [`Verified`](crate::Verified)
+    /// statement has those only that the trust root allows.
+    pub images: Vec<Image>,
     /// The statement's place in its stream.
     pub sequence: Sequence,
     /// When the statement was made, by the signer's clock.
     pub created: Timestamp,
     /// The last second in which the statement holds, if it ends.
     pub not_after: Option<Timestamp>,
-    /// The image's format.
-    pub format: ImageFormat,
-    /// Size of the image file in bytes.
-    pub image_size: u64,
-    /// The objects that the image refers to.
+    /// The objects that each image refers to.
     pub objects: Objects,
     /// What the tree was made from, for people and audits; at most [`MAX_SOURCES`].
     pub sources: Vec<Source>,
@@ -50,30 +49,9 @@ pub struct Statement {
     pub previous: Option<Sha256Digest>,
 }
 
-/// The digests that name one image file. At least one of the two file digests is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageDigests {
-    /// SHA-256 of the file's bytes, for tools that know no fs-verity.
-    pub sha256: Sha256Digest,
-    /// Its fs-verity digest with SHA-256, 4096-byte blocks and no salt.
-    pub fsverity_sha256: Option<FileDigest>,
-    /// Its fs-verity digest with SHA-512, 4096-byte blocks and no salt.
-    pub fsverity_sha512: Option<FileDigest>,
-}
-
 /// A statement's place in its stream: from 1 to 2^53 - 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(u64);
-
-/// Formats of images, as the trust root names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum ImageFormat {
-    /// `composefs/0`: a composefs EROFS image of version 0.
-    ComposefsV0,
-    /// `composefs/1`: a composefs EROFS image of version 1.
-    ComposefsV1,
-}
 
 /// The objects that an image refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,8 +60,6 @@ pub struct Objects {
     pub count: u64,
     /// How many bytes they have in all.
     pub bytes: u64,
-    /// The algorithm of their digests; blocks of 4096 bytes, no salt.
-    pub algorithm: HashAlgorithm,
 }
 
 /// Something that the tree was made from.
@@ -112,18 +88,47 @@ pub enum StatementError {
         found: String,
     },
     /// Another type of predicate.
-    #[error(
-        "the predicate is of type `{found}`, expected `{PREDICATE_TYPE}`: it is not about a tree"
-    )]
+    #[error("the predicate is of type `{found}`, expected `{expected}`")]
     PredicateType {
+        /// The type that is wanted.
+        expected: &'static str,
         /// The type that the payload names.
         found: String,
     },
-    /// A statement is about exactly one image.
-    #[error("the statement has {found} subjects, expected 1")]
+    /// The number of subjects, or of what is said about them, is wrong.
+    #[error("{path} has {found} entries, expected {expected}")]
     SubjectCount {
+        /// Which list.
+        path: &'static str,
+        /// How many it must have.
+        expected: String,
         /// How many it has.
         found: usize,
+    },
+    /// All subjects are the same tree.
+    #[error("the statement's subjects are named `{first}` and `{found}`: all must be one stream")]
+    SubjectName {
+        /// The name of the first.
+        first: Stream,
+        /// The name of another.
+        found: Stream,
+    },
+    /// Two images of the same kind.
+    #[error("{path} is of the same format, version and algorithm as an earlier image")]
+    Repeated {
+        /// Which image.
+        path: String,
+    },
+    /// A freshness statement speaks of no time, or of too long a time.
+    #[error(
+        "the freshness statement was made at {created} and holds until {until}: expected at most \
+         31 days later, and not before"
+    )]
+    Until {
+        /// When it was made.
+        created: Timestamp,
+        /// When it ends.
+        until: Timestamp,
     },
     /// The subject's name is not a stream's.
     #[error("the statement's subject: {0}")]
@@ -198,6 +203,9 @@ impl StatementError {
             Self::Type { .. } => "statement_type",
             Self::PredicateType { .. } => "predicate_type",
             Self::SubjectCount { .. } => "subject_count",
+            Self::SubjectName { .. } => "subject_name",
+            Self::Repeated { .. } => "repeated",
+            Self::Until { .. } => "until_out_of_range",
             Self::Stream(_) => "stream_name",
             Self::UnknownDigest { .. } => "digest_unknown",
             Self::NoFileDigest => "digest_missing",
@@ -211,25 +219,11 @@ impl StatementError {
     }
 }
 
-const SHA256: &str = "sha256";
-const FSVERITY_SHA256: &str = "fsverity-sha256-4096";
-const FSVERITY_SHA512: &str = "fsverity-sha512-4096";
-
 impl Statement {
     /// Reads a statement, strictly: whatever is not in the format is refused.
     pub fn parse(payload: &[u8]) -> Result<Self, StatementError> {
-        let mut top = Node::top(json::parse(payload, MAX_PAYLOAD_SIZE)?).fields()?;
-        let found = top.required("_type")?.string()?;
-        if found != STATEMENT_TYPE {
-            return Err(StatementError::Type { found });
-        }
-        let found = top.required("predicateType")?.string()?;
-        if found != PREDICATE_TYPE {
-            return Err(StatementError::PredicateType { found });
-        }
-        let (stream, digests) = parse_subject(top.required("subject")?)?;
-        let predicate = top.required("predicate")?.fields()?;
-        top.end()?;
+        let InToto { subjects, predicate } = InToto::parse(payload, PREDICATE_TYPE, MAX_IMAGES)?;
+        let (stream, digests) = parse_subjects(subjects)?;
         let statement = parse_predicate(stream, digests, predicate)?;
         statement.check()?;
         Ok(statement)
@@ -249,12 +243,18 @@ impl Statement {
 
     /// The rules that bind fields to each other, and those that the fields' types do not express.
     fn check(&self) -> Result<(), StatementError> {
-        self.digests.check()?;
+        check_count("the statement's images", MAX_IMAGES, self.images.len())?;
+        for (index, image) in self.images.iter().enumerate() {
+            let path = format!("/predicate/images/{index}");
+            image.check(&path)?;
+            if self.images.iter().take(index).any(|other| other.kind() == image.kind()) {
+                return Err(StatementError::Repeated { path });
+            }
+        }
         if let Some(not_after) = self.not_after.filter(|end| *end < self.created) {
             return Err(StatementError::NotAfter { created: self.created, not_after });
         }
         for (path, number) in [
-            ("/predicate/image/size", self.image_size),
             ("/predicate/objects/count", self.objects.count),
             ("/predicate/objects/bytes", self.objects.bytes),
         ] {
@@ -271,28 +271,18 @@ impl Statement {
     }
 
     fn to_json(&self) -> Json {
-        let subject = Json::object([
-            ("name", self.stream.as_str().into()),
-            ("digest", self.digests.to_json()),
-        ]);
-        Json::object([
-            ("_type", STATEMENT_TYPE.into()),
-            ("subject", Json::Array(vec![subject])),
-            ("predicateType", PREDICATE_TYPE.into()),
-            ("predicate", self.predicate_to_json()),
-        ])
+        let subject = |image: &Image| (self.stream.as_str(), image.digests.to_json());
+        InToto::to_json(
+            PREDICATE_TYPE,
+            self.images.iter().map(subject).collect(),
+            self.predicate_to_json(),
+        )
     }
 
     fn predicate_to_json(&self) -> Json {
-        let image = Json::object([
-            ("format", self.format.name().into()),
-            ("version", self.format.version().into()),
-            ("size", self.image_size.into()),
-        ]);
         let objects = Json::object([
             ("count", self.objects.count.into()),
             ("bytes", self.objects.bytes.into()),
-            ("algorithm", format!("fsverity-{}-4096", self.objects.algorithm).into()),
         ]);
         let source = |source: &Source| {
             let (kind, name) = (source.kind.as_str(), source.name.as_str());
@@ -301,7 +291,7 @@ impl Statement {
         let mut predicate = vec![
             ("sequence", self.sequence.0.into()),
             ("created", self.created.to_string().into()),
-            ("image", image),
+            ("images", Json::Array(self.images.iter().map(Image::to_json).collect())),
             ("objects", objects),
             ("sources", Json::Array(self.sources.iter().map(source).collect())),
         ];
@@ -315,22 +305,29 @@ impl Statement {
     }
 }
 
-fn parse_subject(node: Node) -> Result<(Stream, ImageDigests), StatementError> {
-    let subjects = node.items(usize::MAX)?;
-    let found = subjects.len();
-    let Ok([subject]) = <[Node; 1]>::try_from(subjects) else {
-        return Err(StatementError::SubjectCount { found });
-    };
-    let mut fields = subject.fields()?;
-    let stream = fields.required("name")?.string()?.parse()?;
-    let digests = ImageDigests::parse(fields.required("digest")?)?;
-    fields.end()?;
+/// The stream that all subjects name, and the digests of each.
+fn parse_subjects(subjects: Vec<Node>) -> Result<(Stream, Vec<ImageDigests>), StatementError> {
+    let mut stream: Option<Stream> = None;
+    let mut digests = Vec::new();
+    for subject in subjects {
+        let mut fields = subject.fields()?;
+        let found: Stream = fields.required("name")?.string()?.parse()?;
+        match &stream {
+            Some(first) if *first != found => {
+                return Err(StatementError::SubjectName { first: first.clone(), found });
+            }
+            _ => stream = Some(found),
+        }
+        digests.push(ImageDigests::parse(fields.required("digest")?)?);
+        fields.end()?;
+    }
+    let stream = stream.ok_or_else(|| subject_count("/subject", "at least 1".to_owned(), 0))?;
     Ok((stream, digests))
 }
 
 fn parse_predicate(
     stream: Stream,
-    digests: ImageDigests,
+    digests: Vec<ImageDigests>,
     mut fields: Fields,
 ) -> Result<Statement, StatementError> {
     let sequence = Sequence::parse(fields.required("sequence")?)?;
@@ -339,7 +336,7 @@ fn parse_predicate(
         Some(node) => Some(node.string()?.parse()?),
         None => None,
     };
-    let (format, image_size) = parse_image(fields.required("image")?)?;
+    let images = parse_images(fields.required("images")?, digests)?;
     let objects = Objects::parse(fields.required("objects")?)?;
     let sources = fields.required("sources")?.items(MAX_SOURCES)?;
     let sources = sources.into_iter().map(Source::parse).collect::<Result<_, _>>()?;
@@ -348,30 +345,30 @@ fn parse_predicate(
         None => None,
     };
     fields.end()?;
-    Ok(Statement {
-        stream,
-        digests,
-        sequence,
-        created,
-        not_after,
-        format,
-        image_size,
-        objects,
-        sources,
-        previous,
-    })
+    Ok(Statement { stream, images, sequence, created, not_after, objects, sources, previous })
 }
 
-fn parse_image(node: Node) -> Result<(ImageFormat, u64), StatementError> {
-    let mut fields = node.fields()?;
-    let format = fields.required("format")?.string()?;
-    let version = fields.required("version")?.integer(0, MAX_INTEGER)?;
-    let size = fields.required("size")?.integer(0, MAX_INTEGER)?;
-    fields.end()?;
-    match ImageFormat::find(&format, version) {
-        Some(format) => Ok((format, size)),
-        None => Err(StatementError::Format { format, version }),
+/// One entry for each subject, in the same order.
+fn parse_images(node: Node, digests: Vec<ImageDigests>) -> Result<Vec<Image>, StatementError> {
+    let entries = node.items(usize::MAX)?;
+    if entries.len() != digests.len() {
+        let expected = format!("{}, one for each subject", digests.len());
+        return Err(subject_count("/predicate/images", expected, entries.len()));
     }
+    digests.into_iter().zip(entries).map(|(digests, entry)| Image::parse(digests, entry)).collect()
+}
+
+/// Refuses a list of no subjects, and one of more than `max`.
+fn check_count(path: &'static str, max: usize, found: usize) -> Result<(), StatementError> {
+    if (1..=max).contains(&found) {
+        return Ok(());
+    }
+    let expected = if max == 1 { "1".to_owned() } else { format!("1 to {max}") };
+    Err(subject_count(path, expected, found))
+}
+
+const fn subject_count(path: &'static str, expected: String, found: usize) -> StatementError {
+    StatementError::SubjectCount { path, expected, found }
 }
 
 impl Objects {
@@ -379,14 +376,8 @@ impl Objects {
         let mut fields = node.fields()?;
         let count = fields.required("count")?.integer(0, MAX_INTEGER)?;
         let bytes = fields.required("bytes")?.integer(0, MAX_INTEGER)?;
-        let found = fields.required("algorithm")?.string()?;
         fields.end()?;
-        let algorithm = match found.as_str() {
-            FSVERITY_SHA256 => HashAlgorithm::Sha256,
-            FSVERITY_SHA512 => HashAlgorithm::Sha512,
-            _ => return Err(StatementError::Algorithm { found }),
-        };
-        Ok(Self { count, bytes, algorithm })
+        Ok(Self { count, bytes })
     }
 }
 
@@ -406,72 +397,6 @@ impl Source {
             && (1..=1024).contains(&self.name.len())
             && !self.name.chars().any(char::is_control)
     }
-}
-
-impl ImageDigests {
-    /// Every digest of the image that this statement vouches for, as bytes.
-    pub fn all(&self) -> impl Iterator<Item = &[u8]> {
-        let files = [&self.fsverity_sha256, &self.fsverity_sha512];
-        let files = files.into_iter().flatten().map(FileDigest::as_bytes);
-        core::iter::once(self.sha256.as_bytes().as_slice()).chain(files)
-    }
-
-    fn parse(node: Node) -> Result<Self, StatementError> {
-        let mut fields = node.fields()?;
-        let sha256 = parse_sha256(fields.required(SHA256)?, SHA256)?;
-        let mut file = |name, algorithm| match fields.optional(name) {
-            Some(node) => parse_file_digest(node, name, algorithm).map(Some),
-            None => Ok(None),
-        };
-        let fsverity_sha256 = file(FSVERITY_SHA256, HashAlgorithm::Sha256)?;
-        let fsverity_sha512 = file(FSVERITY_SHA512, HashAlgorithm::Sha512)?;
-        match fields.entries(usize::MAX)?.into_iter().next() {
-            Some((found, _)) => Err(StatementError::UnknownDigest { found }),
-            None => Ok(Self { sha256, fsverity_sha256, fsverity_sha512 }),
-        }
-    }
-
-    fn check(&self) -> Result<(), StatementError> {
-        if self.fsverity_sha256.is_none() && self.fsverity_sha512.is_none() {
-            return Err(StatementError::NoFileDigest);
-        }
-        for (name, digest, algorithm) in [
-            (FSVERITY_SHA256, &self.fsverity_sha256, HashAlgorithm::Sha256),
-            (FSVERITY_SHA512, &self.fsverity_sha512, HashAlgorithm::Sha512),
-        ] {
-            if let Some(digest) = digest.filter(|digest| digest.algorithm() != algorithm) {
-                let (expected, found) = (algorithm, digest.algorithm());
-                let (expected, found) = (2 * expected.digest_size(), 2 * found.digest_size());
-                let source = HexError::Length { expected, found };
-                return Err(StatementError::Digest { name, source });
-            }
-        }
-        Ok(())
-    }
-
-    fn to_json(&self) -> Json {
-        let mut digests = vec![(SHA256, self.sha256.to_hex())];
-        digests.extend(self.fsverity_sha256.map(|digest| (FSVERITY_SHA256, digest.to_hex())));
-        digests.extend(self.fsverity_sha512.map(|digest| (FSVERITY_SHA512, digest.to_hex())));
-        Json::Object(digests.into_iter().map(|(name, hex)| (name.to_owned(), hex.into())).collect())
-    }
-}
-
-fn parse_sha256(node: Node, name: &'static str) -> Result<Sha256Digest, StatementError> {
-    node.string()?.parse().map_err(|source| StatementError::Digest { name, source })
-}
-
-fn parse_file_digest(
-    node: Node,
-    name: &'static str,
-    algorithm: HashAlgorithm,
-) -> Result<FileDigest, StatementError> {
-    let text = node.string()?;
-    let bytes = hex::decode(&text).map_err(|source| StatementError::Digest { name, source })?;
-    FileDigest::from_bytes(algorithm, &bytes).ok_or_else(|| StatementError::Digest {
-        name,
-        source: HexError::Length { expected: 2 * algorithm.digest_size(), found: text.len() },
-    })
 }
 
 impl Sequence {
@@ -501,53 +426,5 @@ impl Sequence {
 impl fmt::Display for Sequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl ImageFormat {
-    const ALL: [Self; 2] = [Self::ComposefsV0, Self::ComposefsV1];
-
-    /// The format's name without its version.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ComposefsV0 | Self::ComposefsV1 => "composefs",
-        }
-    }
-
-    /// The format's version.
-    pub const fn version(self) -> u64 {
-        match self {
-            Self::ComposefsV0 => 0,
-            Self::ComposefsV1 => 1,
-        }
-    }
-
-    fn find(name: &str, version: u64) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.name() == name && known.version() == version)
-    }
-}
-
-impl fmt::Display for ImageFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.name(), self.version())
-    }
-}
-
-/// A text is not the name of a format of images.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("image format `{found}` is not known: expected `composefs/0` or `composefs/1`")]
-pub struct ImageFormatError {
-    /// The text.
-    pub found: String,
-}
-
-impl FromStr for ImageFormat {
-    type Err = ImageFormatError;
-
-    fn from_str(text: &str) -> Result<Self, ImageFormatError> {
-        Self::ALL
-            .into_iter()
-            .find(|known| known.to_string() == text)
-            .ok_or_else(|| ImageFormatError { found: text.to_owned() })
     }
 }

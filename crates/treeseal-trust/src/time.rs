@@ -24,6 +24,15 @@ impl Timestamp {
         if seconds <= Self::MAX.0 { Some(Self(seconds)) } else { None }
     }
 
+    /// The moment this many seconds later, at most the last second of the year 9999.
+    #[must_use]
+    pub const fn saturating_add(self, seconds: u64) -> Self {
+        match Self::from_unix(self.0.saturating_add(seconds)) {
+            Some(moment) => moment,
+            None => Self::MAX,
+        }
+    }
+
     /// Seconds since 1970-01-01T00:00:00Z, not counting leap seconds.
     pub const fn to_unix(self) -> u64 {
         self.0

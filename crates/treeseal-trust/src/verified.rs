@@ -11,10 +11,11 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified<T> {
     value: T,
-    signers: Signers,
+    signers: Vec<Signers>,
     root_version: u64,
     payload_digest: Sha256Digest,
     expiry: Expiry,
+    freshness: Freshness,
 }
 
 /// What is known about the expiry of a seal that was accepted.
@@ -23,10 +24,55 @@ pub struct Verified<T> {
 pub enum Expiry {
     /// Seal and root hold at the time of a clock that the caller trusts.
     InForce,
-    /// No trusted clock: nothing shows that either is expired, nothing that neither is.
+    /// No clock to trust, or one that is behind what was seen signed: nothing shows that either is
+    /// expired, nothing that neither is.
     Unknown,
     /// No trusted clock, and the time is past this end, but the trust root only warns at boot.
     Expired(Expired),
+}
+
+/// What is known about whether a seal that was accepted is the newest of its stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// The answer.
+    pub standing: Standing,
+    /// The last second for which somebody said that nothing newer was current, if anybody did.
+    pub until: Option<Timestamp>,
+    /// That second if a statement that came with the seal said so at a time that a trusted clock
+    /// agrees with: what is to be remembered.
+    pub(crate) seen: Option<Timestamp>,
+    /// Why a freshness statement that came with the seal, and that the trust root does not ask for,
+    /// was not used.
+    pub ignored: Option<String>,
+}
+
+/// Whether a seal is the newest of its stream, as far as that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// The trust root does not ask, and nobody said anything.
+    NotRequired,
+    /// It is, at the time of a trusted clock.
+    Current,
+    /// It was; since then nobody said anything, and the trust root tolerates that.
+    Tolerated,
+    /// No trusted clock, and longer ago than the trust root tolerates, which only warns at boot.
+    Stale,
+    /// No trusted clock, so it cannot be said.
+    Unknown,
+}
+
+impl Standing {
+    /// A stable name: `not_required`, `current`, `tolerated`, `stale` or `unknown`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NotRequired => "not_required",
+            Self::Current => "current",
+            Self::Tolerated => "tolerated",
+            Self::Stale => "stale",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// Something that ended.
@@ -49,6 +95,8 @@ pub enum Expiring {
     Seal,
     /// The trust root, by its `expires`.
     Root,
+    /// What was said about freshness, and the time for which that may be missing.
+    Freshness,
 }
 
 impl core::fmt::Display for Expiring {
@@ -56,20 +104,22 @@ impl core::fmt::Display for Expiring {
         f.write_str(match self {
             Self::Seal => "the seal",
             Self::Root => "the trust root",
+            Self::Freshness => "the proof that the seal is the newest",
         })
     }
 }
 
 impl<T> Verified<T> {
-    /// To be called by the policy alone. The signers are the proof that a threshold was met.
+    /// To be called by the policy alone. The signers are the proof that thresholds were met.
     pub(crate) const fn new(
         value: T,
-        signers: Signers,
+        signers: Vec<Signers>,
         root_version: u64,
         payload_digest: Sha256Digest,
         expiry: Expiry,
+        freshness: Freshness,
     ) -> Self {
-        Self { value, signers, root_version, payload_digest, expiry }
+        Self { value, signers, root_version, payload_digest, expiry, freshness }
     }
 
     /// What was verified.
@@ -77,8 +127,8 @@ impl<T> Verified<T> {
         &self.value
     }
 
-    /// Who signed, in which role.
-    pub const fn signers(&self) -> &Signers {
+    /// Who signed, for each role of the stream's rule.
+    pub fn signers(&self) -> &[Signers] {
         &self.signers
     }
 
@@ -95,6 +145,12 @@ impl<T> Verified<T> {
     /// What is known about expiry. Whoever asked without a trusted clock must look at it.
     pub const fn expiry(&self) -> Expiry {
         self.expiry
+    }
+
+    /// What is known about whether it is the newest. Whoever asked without a trusted clock must look
+    /// at it.
+    pub const fn freshness(&self) -> &Freshness {
+        &self.freshness
     }
 }
 

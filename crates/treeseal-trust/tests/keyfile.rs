@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use treeseal_trust::{KeyFileError, KeyFileRandom, PublicKey, SigningKey};
+use treeseal_trust::{KeyAlgorithm, KeyFileError, KeyFileRandom, PublicKey, SigningKey};
 
 const PASSWORD: &str = "correct horse";
 
@@ -13,13 +13,6 @@ const PASSWORD: &str = "correct horse";
 fn openssl_and_python_read_a_key_file_written_here() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key.pem");
-    let key = SigningKey::from_seed(&[0x42; 32]);
-    let random = KeyFileRandom { salt: [7; 16], iv: [8; 16] };
-    fs::write(&file, key.to_encrypted_pem(PASSWORD.as_bytes(), &random).unwrap()).unwrap();
-
-    let public = openssl(&["pkey", "-passin", &pass(), "-pubout", "-in", path(&file)]);
-    assert_eq!(public, key.public_key().to_pem());
-
     let script = "
 import sys
 from cryptography.hazmat.primitives import serialization as s
@@ -27,8 +20,20 @@ data = open(sys.argv[1], 'rb').read()
 key = s.load_pem_private_key(data, sys.argv[2].encode()).public_key()
 sys.stdout.write(key.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo).decode())
 ";
-    let public = run("python3", "python3-cryptography", &["-c", script, path(&file), PASSWORD]);
-    assert_eq!(public, key.public_key().to_pem());
+    for algorithm in [KeyAlgorithm::Ed25519, KeyAlgorithm::EcdsaP256, KeyAlgorithm::MlDsa65] {
+        let key = SigningKey::from_secret(algorithm, &[0x42; 32]).unwrap();
+        let random = KeyFileRandom { salt: [7; 16], iv: [8; 16] };
+        fs::write(&file, key.to_encrypted_pem(PASSWORD.as_bytes(), &random).unwrap()).unwrap();
+
+        let python = ["-c", script, path(&file), PASSWORD];
+        let public = run(&peers_python(), "python3-venv", &python);
+        assert_eq!(public, key.public_key().to_pem());
+        // OpenSSL knows ML-DSA from 3.5 on.
+        if algorithm != KeyAlgorithm::MlDsa65 {
+            let public = openssl(&["pkey", "-passin", &pass(), "-pubout", "-in", path(&file)]);
+            assert_eq!(public, key.public_key().to_pem());
+        }
+    }
 }
 
 #[test]
@@ -36,20 +41,23 @@ fn a_key_file_that_openssl_wrote_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let plain = folder.path().join("plain.pem");
     let file = folder.path().join("key.pem");
-    openssl(&["genpkey", "-algorithm", "ed25519", "-out", path(&plain)]);
-    let text = fs::read_to_string(&plain).unwrap();
-    assert_eq!(
-        SigningKey::from_encrypted_pem(&text, PASSWORD.as_bytes()).unwrap_err(),
-        KeyFileError::NotEncrypted
-    );
-    let options = ["-topk8", "-v2", "aes-256-cbc", "-scrypt", "-passout", &pass()];
-    let files = ["-in", path(&plain), "-out", path(&file)];
-    openssl(&[&["pkcs8"], options.as_slice(), &files].concat());
+    let p256 = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    for algorithm in [["-algorithm", "ed25519"].as_slice(), &p256] {
+        openssl(&[&["genpkey"], algorithm, &["-out", path(&plain)]].concat());
+        let text = fs::read_to_string(&plain).unwrap();
+        assert_eq!(
+            SigningKey::from_encrypted_pem(&text, PASSWORD.as_bytes()).unwrap_err(),
+            KeyFileError::NotEncrypted
+        );
+        let options = ["-topk8", "-v2", "aes-256-cbc", "-scrypt", "-passout", &pass()];
+        let files = ["-in", path(&plain), "-out", path(&file)];
+        openssl(&[&["pkcs8"], options.as_slice(), &files].concat());
 
-    let text = fs::read_to_string(&file).unwrap();
-    let key = SigningKey::from_encrypted_pem(&text, PASSWORD.as_bytes()).unwrap();
-    let public = openssl(&["pkey", "-pubout", "-in", path(&plain)]);
-    assert_eq!(PublicKey::from_pem(&public), Ok(*key.public_key()));
+        let text = fs::read_to_string(&file).unwrap();
+        let key = SigningKey::from_encrypted_pem(&text, PASSWORD.as_bytes()).unwrap();
+        let public = openssl(&["pkey", "-pubout", "-in", path(&plain)]);
+        assert_eq!(PublicKey::from_pem(&public).as_ref(), Ok(key.public_key()));
+    }
 }
 
 #[test]
@@ -67,9 +75,9 @@ fn key_files_of_other_schemes_and_other_keys_are_refused() {
     openssl(&["genpkey", "-algorithm", "ed25519", "-out", path(&plain)]);
     assert_eq!(convert(&[]), KeyFileError::Scheme);
 
-    let curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    let curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"];
     openssl(&[&["genpkey"], curve.as_slice(), &["-out", path(&plain)]].concat());
-    assert_eq!(convert(&["-scrypt"]), KeyFileError::NotEd25519);
+    assert_eq!(convert(&["-scrypt"]), KeyFileError::NotAKey);
 }
 
 fn pass() -> String {
@@ -78,6 +86,13 @@ fn pass() -> String {
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// The Python whose `cryptography` knows ML-DSA.
+fn peers_python() -> String {
+    let peers = std::env::var("TREESEAL_PEERS");
+    peers.expect("TREESEAL_PEERS is not set: run the tests with `cargo xtask test`")
+        + "/venv/bin/python"
 }
 
 fn openssl(arguments: &[&str]) -> String {

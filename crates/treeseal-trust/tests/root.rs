@@ -17,11 +17,13 @@ fn foreign(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn roots_that_python_tuf_wrote_read_back_byte_for_byte() {
+fn roots_that_python_tuf_wrote_read_back_value_for_value() {
     for name in ["1", "2", "1.extension"] {
         let bytes = foreign(&format!("python-tuf-{name}.root.json"));
         let file = RootFile::parse(&bytes).unwrap();
-        assert_eq!(file.to_bytes(), bytes);
+        // The spelling is the writer's choice: theirs escapes what is not ASCII.
+        let json = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+        assert_eq!(json(&file.to_bytes()), json(&bytes));
         // Our own writer gives the same signed bytes for the same content.
         let again = RootFile::new(file.content().clone()).unwrap();
         assert_eq!(again.bytes_to_sign(), file.bytes_to_sign());
@@ -107,8 +109,9 @@ fn a_root_that_breaks_a_rule_is_not_written() {
     assert_eq!(
         refuse(|c| {
             let rule = StreamRule {
-                role: RoleName::timestamp(),
+                roles: vec![RoleName::timestamp()],
                 min_sequence: treeseal_trust::Sequence::FIRST,
+                freshness: None,
             };
             let extension = c.extension.get_or_insert_with(Extension::default);
             extension.streams.insert("*".parse().unwrap(), rule);

@@ -5,11 +5,13 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use treeseal_trust::{Clock, Expiry, RollbackState, SealRequest, Stream, TrustRoot, verify_seal};
+use treeseal_trust::{
+    Clock, Expiry, RollbackState, SealRequest, Signers, Stream, TrustRoot, verify_seal,
+};
 
 /// Change these with the scenarios: a test that finds no files must not pass.
-const SEAL_SCENARIOS: usize = 146;
-const ROOT_SCENARIOS: usize = 85;
+const SEAL_SCENARIOS: usize = 390;
+const ROOT_SCENARIOS: usize = 205;
 
 #[test]
 fn seals_are_judged_as_the_vectors_say() {
@@ -53,21 +55,28 @@ fn run(folder: &str, expected_count: usize, judge: fn(&Value) -> Judgement) {
 fn judge_seal(vector: &Value) -> Judgement {
     let root = TrustRoot::pinned(text(vector, "root").as_bytes()).unwrap();
     let stream: Stream = text(vector, "stream").parse().unwrap();
-    let request = match vector.get("state") {
-        Some(state) => {
-            let state = RollbackState::from_bytes(state.as_str().unwrap().as_bytes()).unwrap();
-            SealRequest::new(&stream, &state, clock(vector))
-        }
-        None => SealRequest::first_contact(&stream, clock(vector)),
+    let mut state = match vector.get("state") {
+        Some(state) => RollbackState::from_bytes(state.as_str().unwrap().as_bytes()).unwrap(),
+        None => RollbackState::default(),
     };
+    let given = ["freshness", "freshnessBase64"].iter().any(|name| vector.get(name).is_some());
+    let freshness = given.then(|| embedded("freshness", vector));
+    let request = SealRequest::new(&stream, &state, clock(vector));
+    let request = request.with_freshness(freshness.as_deref());
     let envelope = padded(embedded("envelope", vector), vector.get("envelopePadTo"));
     let seal = verify_seal(&envelope, &root, &request)
         .map_err(|error| (error.code(), error.to_string()))?;
-    let signers: Vec<String> = seal.signers().key_ids().map(|id| id.to_string()).collect();
+    let ids = |role: &Signers| role.key_ids().map(|id| id.to_string()).collect::<Vec<_>>();
+    let signers = seal.signers().iter().map(|role| (role.role().to_string(), json!(ids(role))));
+    let images = seal.images.iter().map(|image| image.to_string());
+    state.raise(&seal);
+    let after = String::from_utf8(state.to_bytes()).unwrap();
+    assert_eq!(after, text(vector, "stateAfter"), "{}", vector["stream"]);
     Ok(json!({
         "sequence": seal.sequence.number(),
-        "role": seal.signers().role().as_str(),
-        "signers": signers,
+        "signers": signers.collect::<serde_json::Map<_, _>>(),
+        "images": images.collect::<Vec<_>>(),
+        "freshness": seal.freshness().standing.code(),
         "rootVersion": seal.root_version(),
         "payloadDigest": seal.payload_digest().to_hex(),
         "expiry": match seal.expiry() {

@@ -5,10 +5,14 @@ use treeseal_erofs::{ImageError, WriteError};
 use treeseal_source::{DumpReadError, ImportError};
 use treeseal_store::StoreError;
 use treeseal_sys::FileError;
+use treeseal_token::{TokenError, TokenUri};
 use treeseal_tree::display_path;
 use treeseal_trust::{
-    KeyFileError, RootError, SealError, Sequence, SignStatementError, StateError, Stream,
+    EditError, EnvelopeError, KeyError, KeyFileError, KeyId, RootError, SealError, Sequence,
+    StateError, StatementError, Stream, Timestamp,
 };
+
+use crate::pending::Subject;
 
 /// What a failure says about what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +68,7 @@ pub enum Error {
         /// The root.
         path: PathBuf,
         /// Why.
-        source: RootError,
+        source: Box<RootError>,
     },
     /// The first root could not be made.
     #[error("cannot make a trust root")]
@@ -86,6 +90,96 @@ pub enum Error {
         /// Why.
         source: KeyFileError,
     },
+    /// A key on a token cannot be used.
+    #[error("cannot use the key `{uri}`")]
+    Token {
+        /// Which key.
+        uri: Box<TokenUri>,
+        /// Why.
+        source: Box<TokenError>,
+    },
+    /// A file holds no public key that can be used.
+    #[error("`{}` is no public key", path.display())]
+    PublicKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: KeyError,
+    },
+    /// There is nowhere to get a passphrase from.
+    #[error("there is nothing to get the {what} from")]
+    NoPassphrase {
+        /// What it is.
+        what: String,
+    },
+    /// A file that would be written exists.
+    #[error("`{}` exists, and would be overwritten", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that should wait for signatures is not there.
+    #[error("there is no file `{}` that waits for signatures", path.display())]
+    NoPending {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that should wait for signatures is neither a seal nor the draft of a trust root.
+    #[error("`{}` is neither a seal nor the draft of a trust root", path.display())]
+    Pending {
+        /// The file.
+        path: PathBuf,
+        /// Why it is no seal.
+        source: Box<SealError>,
+    },
+    /// The signature of a key would count for nothing.
+    #[error("the key {key} has no say in {what}: its signature would count for nothing")]
+    NoSay {
+        /// The key.
+        key: KeyId,
+        /// What was to be signed.
+        what: Subject,
+    },
+    /// Without a trust root nobody knows whose signatures are needed.
+    #[error("no trust root says who must sign this seal")]
+    NoRootToJudge,
+    /// A draft does not follow the trust root of this machine.
+    #[error(
+        "the draft `{}` is version {found}, but the next version of the trust root is {expected}",
+        path.display()
+    )]
+    DraftVersion {
+        /// The draft.
+        path: PathBuf,
+        /// The version that it must have.
+        expected: u64,
+        /// The version that it has.
+        found: u64,
+    },
+    /// A change to a trust root cannot be made.
+    #[error("cannot change the trust root")]
+    Edit(#[from] EditError),
+    /// A root would be expired from the start.
+    #[error("the trust root would expire at {expires}, and it is {now}")]
+    ExpiresInPast {
+        /// When it would expire.
+        expires: Timestamp,
+        /// The time by the clock.
+        now: Timestamp,
+    },
+    /// Another root is pinned, and its chain does not lead to this one.
+    #[error(
+        "`{}` is no root of the chain that is pinned in `{}`", found.display(), path.display()
+    )]
+    OtherRoot {
+        /// The pinned root.
+        path: PathBuf,
+        /// The root that was to be pinned.
+        found: PathBuf,
+    },
+    /// A new passphrase was not typed the same twice.
+    #[error("the two passphrases differ")]
+    PassphrasesDiffer,
     /// The system gave no random bytes.
     #[error("the system gives no random bytes")]
     Random {
@@ -120,7 +214,23 @@ pub enum Error {
         /// The sequence that the store has it under.
         sequence: Sequence,
         /// Why.
-        source: SealError,
+        source: Box<SealError>,
+    },
+    /// A seal in a file is not accepted.
+    #[error("the seal `{}` is not accepted", path.display())]
+    SealFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<SealError>,
+    },
+    /// A freshness statement would be of no use to readers, so it was not stored.
+    #[error("nobody would use this to tell that the seal of `{stream}` is the newest: {reason}")]
+    NotFreshened {
+        /// The stream.
+        stream: Stream,
+        /// Why.
+        reason: String,
     },
     /// The store has a seal under a sequence that is not its own.
     #[error(
@@ -134,9 +244,22 @@ pub enum Error {
         /// The sequence that it has.
         found: Sequence,
     },
-    /// A statement cannot be signed.
-    #[error("cannot sign the statement")]
-    Sign(#[from] SignStatementError),
+    /// A statement cannot be made.
+    #[error("cannot make the statement")]
+    Statement(#[source] StatementError),
+    /// A signature does not belong to what it is attached to.
+    #[error("cannot attach the signature")]
+    Attach(#[source] EnvelopeError),
+    /// The trust root has expired, so nothing new is sealed under it.
+    #[error(
+        "the trust root expired at {end}, and it is {now}: nothing is sealed under it any more"
+    )]
+    RootExpired {
+        /// When it expired.
+        end: Timestamp,
+        /// The time by the clock.
+        now: Timestamp,
+    },
     /// A seal would not be accepted, so it was not stored.
     #[error(
         "the trust root would not accept this seal of the stream `{stream}`, so it was not stored"
@@ -145,7 +268,7 @@ pub enum Error {
         /// The stream.
         stream: Stream,
         /// Why.
-        source: SealError,
+        source: Box<SealError>,
     },
     /// A directory's path does not make the name of a stream.
     #[error("the path `{}` does not make the name of a stream", path.display())]
@@ -237,6 +360,26 @@ impl Error {
         Self::Io { action, path: path.to_owned(), source }
     }
 
+    pub(crate) fn token(uri: &TokenUri, source: TokenError) -> Self {
+        Self::Token { uri: Box::new(uri.clone()), source: Box::new(source) }
+    }
+
+    pub(crate) fn root(path: &Path) -> impl Fn(RootError) -> Self + '_ {
+        |source| Self::Root { path: path.to_owned(), source: Box::new(source) }
+    }
+
+    pub(crate) fn missing(path: &Path) -> Self {
+        Self::io("read", path, io::ErrorKind::NotFound.into())
+    }
+
+    pub(crate) fn image_differs(
+        what: &'static str,
+        expected: impl ToString,
+        found: impl ToString,
+    ) -> Self {
+        Self::ImageDiffers { what, expected: expected.to_string(), found: found.to_string() }
+    }
+
     pub(crate) fn key_file(path: &Path) -> impl Fn(KeyFileError) -> Self + '_ {
         |source| Self::KeyFile { path: path.to_owned(), source }
     }
@@ -247,6 +390,10 @@ impl Error {
             Self::Seal { .. }
             | Self::SequenceMoved { .. }
             | Self::OwnSeal { .. }
+            | Self::SealFile { .. }
+            | Self::OtherRoot { .. }
+            | Self::NotFreshened { .. }
+            | Self::RootExpired { .. }
             | Self::Root { .. }
             | Self::ImageDiffers { .. }
             | Self::NoSeal { .. } => Answer::No,
@@ -271,14 +418,55 @@ impl Error {
             Self::NoSeal { .. } => {
                 "`treeseal store stat` lists the streams that the store has".to_owned()
             }
+            Self::RootExpired { .. } => {
+                "make a newer root: `treeseal root expire DRAFT DATE`, and have it signed".to_owned()
+            }
+            Self::OwnSeal { source, .. } if matches!(**source, SealError::Threshold(_)) => {
+                "name more keys with --key, or have others sign: `treeseal seal SOURCE --unsigned FILE`"
+                    .to_owned()
+            }
+            Self::OtherRoot { .. } => {
+                "`treeseal submit FILE` adds the next version to the chain; to trust somebody else from \
+                 now on, remove the pinned root by hand first"
+                    .to_owned()
+            }
+            Self::PassphrasesDiffer => "nothing was written: try again".to_owned(),
+            Self::NoSay { .. } => {
+                "`treeseal root show` lists who has which role; nothing was signed".to_owned()
+            }
+            Self::NoRootToJudge => {
+                "give the root.json of whoever has the stream with --root or TREESEAL_ROOT".to_owned()
+            }
+            Self::DraftVersion { .. } => {
+                "remove the draft and make the change again: it begins from the present root"
+                    .to_owned()
+            }
+            Self::NoPending { .. } => {
+                "`treeseal seal SOURCE --unsigned FILE` makes a seal to be signed, `treeseal root \
+                 init` or any change to a root makes a draft"
+                    .to_owned()
+            }
             Self::NoDefaultStream { .. } => {
                 "name the stream with --stream, like vendor/product/arch/channel".to_owned()
             }
             Self::TargetInUse { .. } => "name a directory that does not exist yet".to_owned(),
-            Self::NoKey { path } => format!(
-                "a key file is encrypted PKCS#8 in PEM, and its password is in `{}`",
-                path.with_extension("password").display()
-            ),
+            Self::NoKey { .. } => {
+                "`treeseal key new FILE` makes a key pair; the first `treeseal seal` on a machine \
+                 makes the machine's own"
+                    .to_owned()
+            }
+            Self::NoPassphrase { .. } => {
+                "run it on a terminal, or give --passphrase-fd, or the systemd credential \
+                 `treeseal.passphrase`"
+                    .to_owned()
+            }
+            Self::KeyFile { source: KeyFileError::Decrypt, .. } => {
+                "nothing was signed or changed: run it again with the right passphrase".to_owned()
+            }
+            Self::PublicKey { .. } => {
+                "`treeseal key show FILE --public` prints the public half of a private key".to_owned()
+            }
+            Self::Exists { .. } => "choose another name, or move the file away".to_owned(),
             Self::Store(error) if error.is_damage() => {
                 "`treeseal store fsck` names all damage; `--repair --from DIR` heals it from good \
                  files"

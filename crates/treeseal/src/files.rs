@@ -32,7 +32,7 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, Error> 
 
 /// Writes a file in place of one that may be there: after a crash there is the old or the new one.
 pub(crate) fn replace(path: &Path, bytes: &[u8], readable: Readable) -> Result<(), Error> {
-    let directory = path.parent().unwrap_or(Path::new("."));
+    let directory = directory_of(path);
     make_directory(directory)?;
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.tmp", std::process::id()));
@@ -47,9 +47,22 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], readable: Readable) -> Result<(
     })
 }
 
+/// Writes a file where none may be.
+pub(crate) fn create(path: &Path, bytes: &[u8], readable: Readable) -> Result<(), Error> {
+    make_directory(directory_of(path))?;
+    write_exclusively(path, bytes, readable).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => Error::Exists { path: path.to_owned() },
+        _ => {
+            // Nothing is left behind; that this may fail too does not matter to the caller.
+            let _ = fs::remove_file(path);
+            Error::io("write", path, source)
+        }
+    })
+}
+
 /// Waits until no other process has a lock on the file at `path`, and keeps it until dropped.
 pub(crate) fn lock(path: &Path) -> Result<fs::File, Error> {
-    make_directory(path.parent().unwrap_or(Path::new(".")))?;
+    make_directory(directory_of(path))?;
     let failed = |source| Error::io("lock", path, source);
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
@@ -59,22 +72,34 @@ pub(crate) fn lock(path: &Path) -> Result<fs::File, Error> {
 }
 
 fn write_new(path: &Path, bytes: &[u8], readable: Readable) -> io::Result<()> {
-    let mode = match readable {
-        Readable::ByAll => 0o644,
-        Readable::ByOwner => 0o600,
-    };
     // One that a process with this number left when it was killed is of no use to anyone.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
+    write_exclusively(path, bytes, readable)
+}
+
+fn write_exclusively(path: &Path, bytes: &[u8], readable: Readable) -> io::Result<()> {
+    let mode = match readable {
+        Readable::ByAll => 0o644,
+        Readable::ByOwner => 0o600,
+    };
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
+/// The directory that a file lies in. The parent of a bare name is the empty path.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// Makes a directory that only its owner may enter, with those above it.
-fn make_directory(path: &Path) -> Result<(), Error> {
+pub(crate) fn make_directory(path: &Path) -> Result<(), Error> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder.create(path).map_err(|source| Error::io("create", path, source))

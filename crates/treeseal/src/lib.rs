@@ -9,30 +9,38 @@
 
 pub mod extract;
 pub mod image;
+pub mod keys;
 pub mod upkeep;
 
+pub mod draft;
 mod error;
 mod files;
+mod freshness;
+pub mod history;
 mod identity;
 mod locations;
 mod memory;
+pub mod pending;
 mod progress;
 mod read;
+mod root;
 mod seal;
 mod sealed;
+mod standalone;
 
 pub use error::{Answer, Error};
-pub use identity::{NewIdentity, load_key};
+pub use freshness::{Freshened, freshen};
+pub use identity::NewIdentity;
 pub use image::digest_file;
 pub use locations::{Locations, default_stream, is_superuser};
 pub use progress::Progress;
 pub use read::{TreeName, compare};
-pub use seal::{SealOptions, SealSource, Sealed, seal};
-pub use sealed::{Checked, SealedTree};
+pub use root::{pin_root, verify_chain};
+pub use seal::{Prepared, SealOptions, SealSource, Sealed, prepare, seal};
+pub use sealed::{Checked, SealedTree, sha256_of_file};
+pub use standalone::{SealFiles, Verification, verify_files};
 
 pub use {
     treeseal_erofs as erofs, treeseal_source as source, treeseal_store as store,
     treeseal_tree as tree, treeseal_trust as trust, treeseal_verity as verity,
 };
-
-use identity::Identity;

@@ -2,6 +2,8 @@ use std::path::{Path, PathBuf};
 
 use treeseal_trust::Stream;
 
+use crate::keys::SigningLog;
+
 /// Where a machine keeps what belongs to Treeseal.
 ///
 /// The trust root, the keys and the memory lie outside the store on purpose: nothing in a store is
@@ -19,6 +21,11 @@ pub struct Locations {
 }
 
 impl Locations {
+    /// The log of the signatures that this machine made: a line of JSON each.
+    pub fn signing_log(&self) -> SigningLog {
+        SigningLog::at(&self.state.join("signing.log"))
+    }
+
     /// The places for the superuser: below `/etc` and `/var/lib`.
     pub fn of_system() -> Self {
         let config = Path::new("/etc/treeseal");

@@ -9,15 +9,12 @@ use treeseal_trust::{
 use crate::files::{self, Readable};
 use crate::{Error, Locations};
 
-/// Reads what is remembered; nothing, where nothing was ever written.
-pub(crate) fn recall(locations: &Locations) -> Result<RollbackState, Error> {
+/// Reads what is remembered; `None` where nothing was ever written, or it was lost.
+pub(crate) fn recall(locations: &Locations) -> Result<Option<RollbackState>, Error> {
     let path = locations.state.join(FILE);
-    match files::read(&path, MAX_STATE_SIZE)? {
-        None => Ok(RollbackState::default()),
-        Some(bytes) => {
-            RollbackState::from_bytes(&bytes).map_err(|source| Error::State { path, source })
-        }
-    }
+    let bytes = files::read(&path, MAX_STATE_SIZE)?;
+    let state = bytes.map(|bytes| RollbackState::from_bytes(&bytes)).transpose();
+    state.map_err(|source| Error::State { path, source })
 }
 
 /// Raises the floors to an accepted seal, and writes them down when that changes anything.
@@ -28,6 +25,19 @@ pub(crate) fn remember(
     locations: &Locations,
     root: &TrustRoot,
     seal: &Verified<Statement>,
+) -> Result<(), Error> {
+    raise(locations, root, Some(seal))
+}
+
+/// Raises the floor of the trust root to one that was accepted.
+pub(crate) fn remember_root(locations: &Locations, root: &TrustRoot) -> Result<(), Error> {
+    raise(locations, root, None)
+}
+
+fn raise(
+    locations: &Locations,
+    root: &TrustRoot,
+    seal: Option<&Verified<Statement>>,
 ) -> Result<(), Error> {
     if raised(locations, root, seal)?.is_none() {
         return Ok(());
@@ -43,12 +53,14 @@ pub(crate) fn remember(
 fn raised(
     locations: &Locations,
     root: &TrustRoot,
-    seal: &Verified<Statement>,
+    seal: Option<&Verified<Statement>>,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let mut state = recall(locations)?;
+    let mut state = recall(locations)?.unwrap_or_default();
     let before = state.to_bytes();
     state.raise_root(root);
-    state.raise(seal);
+    if let Some(seal) = seal {
+        state.raise(seal);
+    }
     let after = state.to_bytes();
     Ok((after != before).then_some(after))
 }

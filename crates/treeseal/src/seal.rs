@@ -8,14 +8,18 @@ use treeseal_sys::{Directory, FileId};
 use treeseal_tree::dump::Strictness;
 use treeseal_tree::{Content, Payload, Tree};
 use treeseal_trust::{
-    Clock, ImageDigests, ImageFormat, Objects, RollbackState, SealRequest, Sequence, Sha256Digest,
-    Statement, Stream, Verified, sign_statement, verify_seal,
+    Clock, Envelope, Image, ImageDigests, ImageFormat, Objects, RollbackState, SealRequest,
+    Sequence, Sha256Digest, Statement, Stream, Timestamp, TrustRoot, Verified, verify_seal,
 };
-use treeseal_verity::{HashAlgorithm, Hasher};
+use treeseal_verity::{Digester, HashAlgorithm, Hasher, Params};
 
+use crate::files::{self, Readable};
+use crate::identity::Identity;
+use crate::keys::{KeyPlace, Passphrases, Signature};
 use crate::progress::{Progress, SinkListener};
+use crate::root::{newest_root, pinned_root};
 use crate::sealed::{self, read_seal};
-use crate::{Error, Identity, Locations, NewIdentity, default_stream, memory};
+use crate::{Error, Locations, NewIdentity, default_stream, memory};
 
 /// What to seal, and how.
 #[derive(Clone, Debug)]
@@ -26,10 +30,12 @@ pub struct SealOptions {
     pub stream: Option<Stream>,
     /// The sequence; `None` for the one after the last.
     pub sequence: Option<u64>,
-    /// Key files to sign with; none for the machine's own key.
-    pub keys: Vec<PathBuf>,
-    /// Format version of the image.
-    pub version: VersionChoice,
+    /// The last second in which the seal holds, if it ends.
+    pub not_after: Option<Timestamp>,
+    /// Format versions of the images: one image for each, the first being the one to be used first.
+    pub versions: Vec<VersionChoice>,
+    /// Whether the statement also has the images' file digests by SHA-512.
+    pub sha512: bool,
 }
 
 /// Where a tree to be sealed comes from.
@@ -52,56 +58,162 @@ pub struct Sealed {
     pub stored: SinkStats,
 }
 
-/// Imports a tree into the store, writes its image, and signs a statement about it.
+/// A tree that is in the store, with a seal that is still to be signed.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The statement, for which nobody vouches yet.
+    pub statement: Statement,
+    /// What was stored.
+    pub stored: SinkStats,
+}
+
+/// Imports a tree into the store, writes its images, and signs a statement about it.
 ///
-/// The order is that of the store: objects, image, seal, pointer. A seal that the machine's own
-/// trust root would not accept is not stored.
+/// The order is that of the store: objects, images, seal, pointer. A seal that the machine's own
+/// trust root would not accept is not stored. `keys` are the keys to sign with; none for the
+/// machine's own.
 pub fn seal(
     locations: &Locations,
     options: &SealOptions,
+    keys: &[KeyPlace],
+    passphrases: &mut dyn Passphrases,
     progress: &dyn Progress,
 ) -> Result<Sealed, Error> {
     let now = memory::now()?;
-    let stream = options.stream()?;
-    let source = options.source.absolute()?;
-    let identity = Identity::load(locations, &options.keys)?;
-    let state = memory::recall(locations)?;
-    let store = Store::create_or_open(&locations.store)?;
-    let mut writer = store.writer()?;
-    let previous = previous_seal(&store, &stream)?;
-    let least = least_sequence(&store, identity.as_ref(), previous.as_ref(), &state, &stream)?;
-    let sequence = sequence(options.sequence, least)?;
-
-    let (tree, stored) = import(&mut writer, &source, progress)?;
-    let objects = objects(&tree)?;
-    let image = store_image(&mut writer, &tree, options.version)?;
+    let identity = Identity::load(locations, keys, passphrases)?;
+    let root = identity.as_ref().map(|identity| identity.root.clone());
+    let mut work = Work::start(locations, options, root, now)?;
+    let (statement, stored) = work.import(options, progress)?;
     // Nothing is made for a tree that cannot be sealed.
-    let Identity { root, keys, made } = match identity {
+    let Identity { root, signers, made } = match identity {
         Some(identity) => identity,
-        None => Identity::make(locations, now)?,
+        None => Identity::make(locations, now, passphrases)?,
     };
-    let root = sealed::newest_root(&store, root)?;
-    let statement = Statement {
-        stream: stream.clone(),
-        digests: image.digests,
-        sequence,
-        created: now,
-        not_after: None,
-        format: image.format,
-        image_size: image.size,
-        objects,
-        sources: vec![source.name()],
-        previous: previous.map(|(_, digest)| digest),
-    };
-    let keys: Vec<_> = keys.iter().collect();
-    let envelope = sign_statement(&statement, &keys)?.to_bytes();
-    let request = SealRequest::new(&stream, &state, Clock::Trusted(now));
-    let statement = verify_seal(&envelope, &root, &request)
-        .map_err(|source| Error::OwnSeal { stream: stream.clone(), source })?;
-    writer.put_seal(&stream, sequence, &envelope)?;
-    writer.set_current(&stream, sequence)?;
-    memory::remember(locations, &root, &statement)?;
+    let mut envelope = Envelope::unsigned(&statement).map_err(Error::Statement)?;
+    let stream = &statement.stream;
+    let what = Signature::Seal { stream, sequence: statement.sequence.number() };
+    for signer in &signers {
+        let signature = signer.sign(&envelope.pae_bytes(), &what, &locations.signing_log())?;
+        envelope.attach(&signer.tuf_key(), &signature).map_err(Error::Attach)?;
+    }
+    let root = newest_root(work.writer.store(), root)?;
+    let statement = accept_own(&envelope.to_bytes(), &root, stream, &work.state, now)?;
+    put_seal(locations, &mut work.writer, &root, &envelope, &statement)?;
     Ok(Sealed { statement, made, stored })
+}
+
+/// Imports a tree into the store and writes its images, and writes a seal that nobody has signed yet
+/// to the file `pending`, which may not exist. Nothing is signed: no key is needed.
+pub fn prepare(
+    locations: &Locations,
+    options: &SealOptions,
+    pending: &Path,
+    progress: &dyn Progress,
+) -> Result<Prepared, Error> {
+    let now = memory::now()?;
+    let root = match pinned_root(locations) {
+        Err(Error::NoRoot { .. }) => None,
+        root => Some(root?),
+    };
+    if pending.symlink_metadata().is_ok() {
+        return Err(Error::Exists { path: pending.to_owned() });
+    }
+    let mut work = Work::start(locations, options, root, now)?;
+    let (statement, stored) = work.import(options, progress)?;
+    let envelope = Envelope::unsigned(&statement).map_err(Error::Statement)?;
+    files::create(pending, &envelope.to_bytes(), Readable::ByAll)?;
+    Ok(Prepared { statement, stored })
+}
+
+/// Verifies a seal that was made here, as a reader would. It is not stored if that fails.
+pub(crate) fn accept_own(
+    envelope: &[u8],
+    root: &TrustRoot,
+    stream: &Stream,
+    state: &RollbackState,
+    now: Timestamp,
+) -> Result<Verified<Statement>, Error> {
+    let request = SealRequest::new(stream, state, Clock::Trusted(now)).for_the_sealer();
+    let refused = |source| Error::OwnSeal { stream: stream.clone(), source: Box::new(source) };
+    verify_seal(envelope, root, &request).map_err(refused)
+}
+
+/// Stores a seal whose images are in the store, and makes it the current one.
+pub(crate) fn put_seal(
+    locations: &Locations,
+    writer: &mut Writer,
+    root: &TrustRoot,
+    envelope: &Envelope,
+    statement: &Verified<Statement>,
+) -> Result<(), Error> {
+    writer.put_seal(&statement.stream, statement.sequence, &envelope.to_bytes())?;
+    writer.set_current(&statement.stream, statement.sequence)?;
+    memory::remember(locations, root, statement)
+}
+
+/// A tree on its way into the store.
+struct Work {
+    writer: Writer,
+    state: RollbackState,
+    source: SealSource,
+    stream: Stream,
+    sequence: Sequence,
+    previous: Option<Sha256Digest>,
+    now: Timestamp,
+}
+
+impl Work {
+    /// Decides on stream and sequence, and takes the store's lock.
+    fn start(
+        locations: &Locations,
+        options: &SealOptions,
+        root: Option<TrustRoot>,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let stream = options.stream()?;
+        let source = options.source.absolute()?;
+        let state = memory::recall(locations)?.unwrap_or_default();
+        let store = Store::create_or_open(&locations.store)?;
+        let writer = store.writer()?;
+        let root = root.map(|root| newest_root(&store, root)).transpose()?;
+        if let Some(end) = root.as_ref().map(TrustRoot::expires).filter(|end| now >= *end) {
+            return Err(Error::RootExpired { end, now });
+        }
+        let previous = previous_seal(&store, &stream)?;
+        let least = least_sequence(root.as_ref(), previous.as_ref(), &state, &stream);
+        let sequence = sequence(options.sequence, least)?;
+        let previous = previous.map(|(_, digest)| digest);
+        Ok(Self { writer, state, source, stream, sequence, previous, now })
+    }
+
+    /// Stores objects and images, and says what a seal of them is to say.
+    fn import(
+        &mut self,
+        options: &SealOptions,
+        progress: &dyn Progress,
+    ) -> Result<(Statement, SinkStats), Error> {
+        let (tree, stored) = import(&mut self.writer, &self.source, progress)?;
+        let (objects, algorithm) = objects(&tree)?;
+        let mut images: Vec<Image> = Vec::new();
+        for version in &options.versions {
+            let image = ImageWriter::new(&tree, *version)?;
+            // What `auto` stands for may be asked for as well.
+            if images.iter().all(|other| other.format != format_of(&image)) {
+                images.push(store_image(&mut self.writer, &image, algorithm, options.sha512)?);
+            }
+        }
+        let statement = Statement {
+            stream: self.stream.clone(),
+            images,
+            sequence: self.sequence,
+            created: self.now,
+            not_after: options.not_after,
+            objects,
+            sources: vec![self.source.name()],
+            previous: self.previous,
+        };
+        Ok((statement, stored))
+    }
 }
 
 impl SealOptions {
@@ -167,22 +279,16 @@ fn previous_seal(
 
 /// The sequence after everything that was seen, and not below what the trust root accepts.
 fn least_sequence(
-    store: &Store,
-    identity: Option<&Identity>,
+    root: Option<&TrustRoot>,
     previous: Option<&(Sequence, Sha256Digest)>,
     state: &RollbackState,
     stream: &Stream,
-) -> Result<u64, Error> {
+) -> u64 {
     let after_previous = previous.map_or(1, |(sequence, _)| sequence.number() + 1);
     let after_seen = state.floor(stream).map_or(1, |floor| floor.sequence.number() + 1);
-    let accepted = match identity {
-        None => 1,
-        Some(identity) => {
-            let root = sealed::newest_root(store, identity.root.clone())?;
-            root.stream_rule(stream).map_or(1, |rule| rule.min_sequence.number())
-        }
-    };
-    Ok(after_previous.max(after_seen).max(accepted))
+    let rule = root.and_then(|root| root.stream_rule(stream));
+    let accepted = rule.map_or(1, |(_, rule)| rule.min_sequence.number());
+    after_previous.max(after_seen).max(accepted)
 }
 
 /// The sequence asked for, or the least that can be.
@@ -234,42 +340,45 @@ pub(crate) fn import_into(
     Ok((imported.tree, stored))
 }
 
-/// An image in the store.
-struct StoredImage {
-    digests: ImageDigests,
-    size: u64,
-    format: ImageFormat,
+fn format_of(image: &ImageWriter<'_>) -> ImageFormat {
+    match image.version() {
+        FormatVersion::V0 => ImageFormat::ComposefsV0,
+        FormatVersion::V1 => ImageFormat::ComposefsV1,
+    }
 }
 
+/// Writes an image into the store, and hashes it on the way in every way that is asked for.
 fn store_image(
     writer: &mut Writer,
-    tree: &Tree,
-    version: VersionChoice,
-) -> Result<StoredImage, Error> {
-    let image = ImageWriter::new(tree, version)?;
+    image: &ImageWriter<'_>,
+    objects: HashAlgorithm,
+    sha512: bool,
+) -> Result<Image, Error> {
     let mut file = writer.image_writer(HashAlgorithm::Sha256)?;
     let mut sha256 = Hasher::new(HashAlgorithm::Sha256);
+    let mut verity512 =
+        sha512.then(|| Digester::new(Params::with_algorithm(HashAlgorithm::Sha512)));
     image.write(&mut |piece| {
         sha256.update(piece);
+        if let Some(digester) = &mut verity512 {
+            digester.update(piece);
+        }
         file.append(piece)
     })?;
     let (digest, size) = file.finish()?;
     let mut bytes = [0; 32];
     sha256.finish_into(&mut bytes);
-    let sha256 = Sha256Digest::from_bytes(bytes);
-    Ok(StoredImage {
-        digests: ImageDigests { sha256, fsverity_sha256: Some(digest), fsverity_sha512: None },
-        size,
-        format: match image.version() {
-            FormatVersion::V0 => ImageFormat::ComposefsV0,
-            FormatVersion::V1 => ImageFormat::ComposefsV1,
-        },
-    })
+    let digests = ImageDigests {
+        sha256: Sha256Digest::from_bytes(bytes),
+        fsverity_sha256: Some(digest),
+        fsverity_sha512: verity512.map(|digester| digester.finish().digest),
+    };
+    Ok(Image { digests, format: format_of(image), size, objects })
 }
 
 /// Counts a tree's objects. Every file must have a digest, and its object must lie at that digest's
 /// path: otherwise there would be bytes in the tree that the seal does not vouch for.
-fn objects(tree: &Tree) -> Result<Objects, Error> {
+fn objects(tree: &Tree) -> Result<(Objects, HashAlgorithm), Error> {
     for id in tree.inode_ids() {
         if let Content::External { digest, payload } = tree.inode(id).content()
             && digest.map(Payload::Object) != Some(payload)
@@ -278,9 +387,7 @@ fn objects(tree: &Tree) -> Result<Objects, Error> {
         }
     }
     let objects = sealed::objects_of(tree)?;
-    Ok(Objects {
-        count: objects.len() as u64,
-        bytes: objects.iter().map(|(_, size)| size).sum(),
-        algorithm: objects.last().map_or(HashAlgorithm::Sha256, |(digest, _)| digest.algorithm()),
-    })
+    let algorithm = objects.last().map_or(HashAlgorithm::Sha256, |(digest, _)| digest.algorithm());
+    let count = objects.len() as u64;
+    Ok((Objects { count, bytes: objects.iter().map(|(_, size)| size).sum() }, algorithm))
 }

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +15,11 @@ use treeseal_trust::{
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
 
 use crate::progress::Progress;
-use crate::{Error, Locations, identity, memory};
+use crate::root::{newest_root, pinned_root};
+use crate::{Error, Locations, memory};
+
+/// An image as a statement names it, beside erofs's of the same name.
+type StatedImage = treeseal_trust::Image;
 
 /// A tree whose seal the trust root accepts and whose image is what the seal vouches for.
 ///
@@ -22,6 +27,8 @@ use crate::{Error, Locations, identity, memory};
 /// tree goes through this type.
 pub struct SealedTree {
     statement: Verified<Statement>,
+    root: TrustRoot,
+    is_first_contact: bool,
     image: Vec<u8>,
     tree: Tree,
     store: Store,
@@ -41,32 +48,46 @@ impl SealedTree {
     /// remembered, then reads its image and checks every digest that the statement names. What was
     /// accepted is remembered, so that nothing older will be.
     pub fn open(locations: &Locations, stream: &Stream) -> Result<Self, Error> {
-        let root = identity::pinned_root(locations)?;
-        let state = memory::recall(locations)?;
+        let root = pinned_root(locations)?;
+        let remembered = memory::recall(locations)?;
+        let is_first_contact = remembered.is_none();
+        let state = remembered.unwrap_or_default();
         let store = Store::open_read_only(&locations.store)?;
         let root = newest_root(&store, root)?;
         let sequence =
             store.current(stream)?.ok_or_else(|| Error::NoSeal { stream: stream.clone() })?;
         let envelope = store.seal(stream, sequence)?;
-        let request = SealRequest::new(stream, &state, memory::clock()?);
+        let freshness = store.freshness(stream)?;
+        let request =
+            SealRequest::new(stream, &state, memory::clock()?).with_freshness(freshness.as_deref());
         let statement = verify_seal(&envelope, &root, &request).map_err(|source| Error::Seal {
             stream: stream.clone(),
             sequence,
-            source,
+            source: Box::new(source),
         })?;
         if statement.sequence != sequence {
             let (expected, found) = (sequence, statement.sequence);
             return Err(Error::SequenceMoved { stream: stream.clone(), expected, found });
         }
-        let image = read_image(&store, &statement)?;
-        let tree = parse_image(&store, &statement, &image)?;
+        let (image, tree) = read_tree(&store, &statement)?;
         memory::remember(locations, &root, &statement)?;
-        Ok(Self { statement, image, tree, store })
+        Ok(Self { statement, root, is_first_contact, image, tree, store })
     }
 
     /// The statement, with who vouches for it.
     pub const fn statement(&self) -> &Verified<Statement> {
         &self.statement
+    }
+
+    /// The trust root that accepted it.
+    pub const fn root(&self) -> &TrustRoot {
+        &self.root
+    }
+
+    /// Whether nothing was remembered of any seal: only the floors of the trust root were there to
+    /// keep old ones out.
+    pub const fn is_first_contact(&self) -> bool {
+        self.is_first_contact
     }
 
     /// The bytes of the image.
@@ -175,16 +196,6 @@ impl SealedTree {
     }
 }
 
-/// The newest root that leads on from the pinned one, step by step, among those that the store has.
-pub(crate) fn newest_root(store: &Store, pinned: TrustRoot) -> Result<TrustRoot, Error> {
-    let mut root = pinned;
-    while let Some(next) = store.root(root.version() + 1)? {
-        let path = store.path().join(format!("roots/{}.root.json", root.version() + 1));
-        root = root.advance(&next).map_err(|source| Error::Root { path, source })?;
-    }
-    Ok(root)
-}
-
 /// A seal as the store has it. Nothing in it is trusted.
 pub(crate) fn read_seal(
     store: &Store,
@@ -195,35 +206,62 @@ pub(crate) fn read_seal(
     Envelope::parse(&bytes).map_err(|error| Error::Seal {
         stream: stream.clone(),
         sequence,
-        source: error.into(),
+        source: Box::new(error.into()),
     })
 }
 
-/// Reads the image that a statement names, and checks all of its digests and its size.
-fn read_image(store: &Store, statement: &Verified<Statement>) -> Result<Vec<u8>, Error> {
-    let digests = &statement.digests;
-    let differs =
-        |what, expected: String, found: String| Error::ImageDiffers { what, expected, found };
-    let name = digests.fsverity_sha256.or(digests.fsverity_sha512);
-    // A statement without either is none.
-    let name = name.ok_or_else(|| differs("file digest", "one".into(), "none".into()))?;
-    let image = store.read_image(&name, statement.image_size)?;
-    let size = image.len() as u64;
-    if size != statement.image_size {
-        return Err(differs("size", statement.image_size.to_string(), size.to_string()));
-    }
-    let sha256 = sha256_of(&image);
-    if sha256 != digests.sha256 {
-        return Err(differs("SHA-256", digests.sha256.to_string(), sha256.to_string()));
-    }
-    if let (Some(_), Some(expected)) = (digests.fsverity_sha256, digests.fsverity_sha512) {
-        let params = Params::with_algorithm(HashAlgorithm::Sha512);
-        let found = Digester::digest_of(&params, &image);
-        if found != expected {
-            return Err(differs("file digest", expected.to_string(), found.to_string()));
+/// Reads an image that a statement names, and the tree that it holds.
+fn read_tree(store: &Store, statement: &Verified<Statement>) -> Result<(Vec<u8>, Tree), Error> {
+    let (image, path) = read_image(store, statement)?;
+    let index = Image::parse(&image).and_then(Index::new);
+    let tree = index.and_then(|index| to_tree(&index));
+    Ok((image, tree.map_err(|source| Error::Image { path, source })?))
+}
+
+/// Reads the first of a statement's images that the store has, and checks all of its digests and its
+/// size. One image is as good as another, so a store need not have them all.
+fn read_image(store: &Store, statement: &Verified<Statement>) -> Result<(Vec<u8>, PathBuf), Error> {
+    let mut missing = None;
+    for image in &statement.images {
+        for name in image.digests.files() {
+            match store.read_image(name, image.size) {
+                Err(error @ StoreError::Missing { .. }) => missing = missing.or(Some(error)),
+                bytes => {
+                    let path = store.path().join("images").join(name.object_path());
+                    return Ok((checked_image(bytes?, image)?, path));
+                }
+            }
         }
     }
-    Ok(image)
+    // A statement without images is none.
+    Err(missing.map_or_else(|| Error::image_differs("images", "some", "none"), Into::into))
+}
+
+/// The bytes of an image file, if they are what the statement says in every respect.
+pub(crate) fn checked_image(bytes: Vec<u8>, image: &StatedImage) -> Result<Vec<u8>, Error> {
+    let size = bytes.len() as u64;
+    if size != image.size {
+        return Err(Error::image_differs("size", image.size, size));
+    }
+    let sha256 = sha256_of(&bytes);
+    if sha256 != image.digests.sha256 {
+        return Err(Error::image_differs("SHA-256", image.digests.sha256, sha256));
+    }
+    for expected in image.digests.files() {
+        let params = Params::with_algorithm(expected.algorithm());
+        let found = Digester::digest_of(&params, &bytes);
+        if found != *expected {
+            return Err(Error::image_differs("file digest", expected, found));
+        }
+    }
+    Ok(bytes)
+}
+
+/// The SHA-256 of an image file, or any other.
+pub fn sha256_of_file(path: &Path) -> Result<Sha256Digest, Error> {
+    std::fs::read(path)
+        .map(|bytes| sha256_of(&bytes))
+        .map_err(|source| Error::io("read", path, source))
 }
 
 pub(crate) fn sha256_of(bytes: &[u8]) -> Sha256Digest {
@@ -232,20 +270,6 @@ pub(crate) fn sha256_of(bytes: &[u8]) -> Sha256Digest {
     let mut digest = [0; 32];
     hasher.finish_into(&mut digest);
     Sha256Digest::from_bytes(digest)
-}
-
-fn parse_image(
-    store: &Store,
-    statement: &Verified<Statement>,
-    image: &[u8],
-) -> Result<Tree, Error> {
-    let path = || {
-        let digests = &statement.digests;
-        let digest = digests.fsverity_sha256.or(digests.fsverity_sha512);
-        store.path().join("images").join(digest.map_or(String::new(), |name| name.object_path()))
-    };
-    let index = Image::parse(image).and_then(Index::new);
-    index.and_then(|index| to_tree(&index)).map_err(|source| Error::Image { path: path(), source })
 }
 
 /// Every distinct object of a tree with its size. A file without a digest cannot be checked, and two
@@ -264,6 +288,11 @@ pub(crate) fn objects_of(tree: &Tree) -> Result<Vec<(FileDigest, u64)>, Error> {
         }
     }
     Ok(objects)
+}
+
+/// Fails unless the store has an image of a statement, as the statement has it, and all its objects.
+pub(crate) fn require_tree(store: &Store, statement: &Verified<Statement>) -> Result<(), Error> {
+    require_objects(store, &read_tree(store, statement)?.1)
 }
 
 /// Fails on the first object of a tree that the store does not have.

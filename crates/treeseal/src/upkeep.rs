@@ -5,9 +5,10 @@ use std::path::Path;
 use treeseal_erofs::{Image, Index, to_tree};
 use treeseal_store::{
     Finding, FsckOptions, FsckReport, GcOptions, GcReport, Reachable, References, Removal,
-    RepairReport, SealFile, Store, StreamSeals, Usage,
+    RepairReport, SealFile, Store, StoreError, StreamSeals, Usage,
 };
 use treeseal_trust::{Envelope, Sequence, Statement};
+use treeseal_verity::FileDigest;
 
 use crate::progress::Progress;
 use crate::sealed::objects_of;
@@ -98,16 +99,42 @@ fn add_references(
     seal: SealFile<'_>,
     references: &mut References,
 ) -> Result<(), Error> {
-    let refused =
-        |source| Error::Seal { stream: seal.stream.clone(), sequence: seal.sequence, source };
+    let refused = |source| Error::Seal {
+        stream: seal.stream.clone(),
+        sequence: seal.sequence,
+        source: Box::new(source),
+    };
     let envelope = Envelope::parse(seal.envelope).map_err(|error| refused(error.into()))?;
     let statement = Statement::parse(envelope.payload()).map_err(|error| refused(error.into()))?;
-    let digests = &statement.digests;
-    let Some(name) = digests.fsverity_sha256.or(digests.fsverity_sha512) else { return Ok(()) };
+    let mut some_present = false;
+    for image in &statement.images {
+        for name in image.digests.files() {
+            match store.open_image(name) {
+                Err(StoreError::Missing { .. }) => continue,
+                opened => drop(opened?),
+            }
+            some_present = true;
+            add_image(store, *name, image.size, references)?;
+        }
+    }
+    // One image is enough: the others are other spellings of the same tree.
+    match statement.images.first().and_then(|image| Some((image, image.digests.files().next()?))) {
+        Some((image, name)) if !some_present => add_image(store, *name, image.size, references),
+        _ => Ok(()),
+    }
+}
+
+/// Adds an image, and the objects that it refers to.
+fn add_image(
+    store: &Store,
+    name: FileDigest,
+    size: u64,
+    references: &mut References,
+) -> Result<(), Error> {
     if !references.add_image(name) {
         return Ok(());
     }
-    let bytes = store.read_image(&name, statement.image_size)?;
+    let bytes = store.read_image(&name, size)?;
     let malformed = |source| Error::Image {
         path: store.path().join("images").join(name.object_path()),
         source,

@@ -14,9 +14,13 @@ const PACKAGES: &[&str] = &[
     "fsverity",
     "gcc",
     "libc6-dev",
+    "opensc",
     "openssl",
     "rsync",
+    "softhsm2",
+    "swtpm",
     "time",
+    "tpm2-tools",
     "xz-utils",
 ];
 

@@ -5,10 +5,15 @@ mod diff;
 mod digest;
 mod docs;
 mod extract;
+mod freshen;
 mod image;
 mod import;
+mod key;
+mod log;
 mod ls;
+mod root;
 mod seal;
+mod sign;
 mod store;
 mod verify;
 
@@ -29,6 +34,14 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Outcome,
         Command::Cat(cat) => cat::run(cat, output),
         Command::Extract(extract) => extract::run(extract, output),
         Command::Diff(diff) => diff::run(diff, output),
+        Command::Log(log) => log::run(log, output),
+        Command::Key(key) => key::run(key, output),
+        Command::Root(root) => root::run(root, output),
+        Command::Sign(sign) => sign::sign(sign, output),
+        Command::SignRequest(request) => sign::request(request, output),
+        Command::Attach(attach) => sign::attach(attach, output),
+        Command::Submit(submit) => sign::submit(submit, output),
+        Command::Freshen(freshen) => freshen::run(freshen, output),
         Command::Digest(digest) => digest::run(digest, output),
         Command::Image(image) => image::run(image, output),
         Command::Store(store) => store::run(store, output),

@@ -1,15 +1,26 @@
 use serde_json::{Value, json};
-use treeseal::{SealOptions, SealSource, Sealed};
+use std::path::Path;
 
+use treeseal::trust::{Image, Objects};
+use treeseal::{Locations, Prepared, SealOptions, SealSource, Sealed};
+
+use super::sign::key_places;
 use super::{import, stream};
 use crate::args::{Seal, SourceKind};
 use crate::environment;
 use crate::output::{Failure, Outcome, Output};
+use crate::passphrases::Sources;
+use crate::units;
 
 pub(super) fn run(arguments: &Seal, output: &mut Output) -> Result<Outcome, Failure> {
     let locations = environment::locations(&arguments.places)?;
     let options = options(arguments)?;
-    let sealed = treeseal::seal(&locations, &options, &())?;
+    if let Some(file) = &arguments.unsigned {
+        return prepare(&locations, &options, file, output);
+    }
+    let places = key_places(&arguments.keys)?;
+    let mut passphrases = Sources::new(&arguments.keys.passphrase);
+    let sealed = treeseal::seal(&locations, &options, &places, &mut passphrases, &())?;
     if let Some(made) = &sealed.made {
         output.note(&format!(
             "made the key {} in `{}` and pinned the trust root `{}`",
@@ -37,8 +48,9 @@ fn options(arguments: &Seal) -> Result<SealOptions, Failure> {
         source,
         stream: arguments.stream.as_deref().map(stream).transpose()?,
         sequence: arguments.sequence,
-        keys: arguments.key.clone(),
-        version: import::version(arguments.format_version),
+        not_after: arguments.not_after.as_deref().map(units::time).transpose()?,
+        versions: arguments.format_version.iter().map(|v| import::version(*v)).collect(),
+        sha512: arguments.sha512,
     })
 }
 
@@ -52,9 +64,7 @@ fn write_text(sealed: &Sealed, output: &mut Output) -> Result<(), Failure> {
         statement.objects.bytes,
         sealed.stored.new_objects
     ))?;
-    if let Some(digest) = statement.digests.fsverity_sha256 {
-        output.line(format!("image {digest}"))?;
-    }
+    write_images(&statement.images, output)?;
     output.note(&format!(
         "verify it with `treeseal verify {stream} --deep`, read it with `treeseal ls {stream}` and \
          `treeseal extract {stream} DIR`; any static server that serves the store publishes it"
@@ -62,14 +72,67 @@ fn write_text(sealed: &Sealed, output: &mut Output) -> Result<(), Failure> {
     Ok(())
 }
 
+fn prepare(
+    locations: &Locations,
+    options: &SealOptions,
+    file: &Path,
+    output: &mut Output,
+) -> Result<Outcome, Failure> {
+    let Prepared { statement, stored } = treeseal::prepare(locations, options, file, &())?;
+    let (stream, sequence) = (&statement.stream, statement.sequence);
+    if output.is_json() {
+        output.json(&json!({
+            "stream": stream.to_string(),
+            "sequence": sequence.number(),
+            "images": images_as_json(&statement.images),
+            "objects": objects_as_json(&statement.objects),
+            "new": { "objects": stored.new_objects, "bytes": stored.new_bytes },
+            "unsigned": file,
+        }))?;
+        return Ok(Outcome::Yes);
+    }
+    output
+        .line(format!("{stream} sequence {sequence} waits for signatures in {}", file.display()))?;
+    write_images(&statement.images, output)?;
+    output.note(&format!(
+        "`treeseal sign {0}`, or `sign-request` and `attach`, sign it; `treeseal submit {0}` puts it \
+         into the store",
+        file.display()
+    ));
+    Ok(Outcome::Yes)
+}
+
+fn write_images(images: &[Image], output: &mut Output) -> Result<(), Failure> {
+    for image in images {
+        for digest in image.digests.files() {
+            output.line(format!("image {digest}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn images_as_json(images: &[Image]) -> Value {
+    let image = |image: &Image| {
+        json!({
+            "format": image.format.to_string(),
+            "sha256": image.digests.sha256.to_hex(),
+            "fsverity": image.digests.files().map(ToString::to_string).collect::<Vec<_>>(),
+        })
+    };
+    images.iter().map(image).collect()
+}
+
+fn objects_as_json(objects: &Objects) -> Value {
+    json!({ "count": objects.count, "bytes": objects.bytes })
+}
+
 fn as_json(sealed: &Sealed) -> Value {
     let statement = &sealed.statement;
     json!({
         "stream": statement.stream.to_string(),
         "sequence": statement.sequence.number(),
-        "image": statement.digests.fsverity_sha256.map(|digest| digest.to_hex()),
-        "imageSha256": statement.digests.sha256.to_string(),
-        "objects": { "count": statement.objects.count, "bytes": statement.objects.bytes },
+        "images": images_as_json(&statement.images),
+        "objects": objects_as_json(&statement.objects),
         "new": { "objects": sealed.stored.new_objects, "bytes": sealed.stored.new_bytes },
         "made": sealed.made.as_ref().map(|made| json!({
             "key": made.key.to_string(),

@@ -1,78 +1,233 @@
-use serde_json::json;
-use treeseal::{Checked, SealedTree};
+use serde_json::{Value, json};
+use treeseal::trust::{Expiry, Signers, Standing, Statement, TrustRoot, Verified};
+use treeseal::{Checked, SealFiles, SealedTree, verify_files};
 
+use super::sign::named;
 use super::stream;
 use crate::args::Verify;
 use crate::environment;
 use crate::output::{Failure, Outcome, Output};
+use crate::units::{now, span};
+
+/// What was verified, from a store or from files.
+struct Report<'r> {
+    statement: &'r Verified<Statement>,
+    root: &'r TrustRoot,
+    image_checked: bool,
+    /// Whether there could be objects to check, and what came of it.
+    objects: Option<Option<Checked>>,
+}
 
 pub(super) fn run(arguments: &Verify, output: &mut Output) -> Result<Outcome, Failure> {
+    match &arguments.seal {
+        Some(seal) => {
+            let files = SealFiles {
+                seal: seal.clone(),
+                image: arguments.image.clone(),
+                freshness: arguments.freshness.clone(),
+                next_roots: arguments.next_root.clone(),
+            };
+            verify_alone(arguments, &files, output)
+        }
+        None => verify_stored(arguments, output),
+    }
+}
+
+fn verify_stored(arguments: &Verify, output: &mut Output) -> Result<Outcome, Failure> {
     let locations = environment::locations(&arguments.places)?;
-    let sealed = SealedTree::open(&locations, &stream(&arguments.stream)?)?;
+    let name = arguments.stream.as_deref().unwrap_or_default();
+    let sealed = SealedTree::open(&locations, &stream(name)?)?;
     let checked = arguments.deep.then(|| sealed.check_objects(&())).transpose()?;
-    if output.is_json() {
-        write_json(&sealed, checked, output)?;
-    } else {
-        write_text(&sealed, checked, output)?;
+    if sealed.is_first_contact() {
+        note_first_contact(&locations.state.display().to_string(), output);
     }
-    Ok(Outcome::Yes)
+    let report = Report {
+        statement: sealed.statement(),
+        root: sealed.root(),
+        image_checked: true,
+        objects: Some(checked),
+    };
+    report.write(output)
 }
 
-fn write_text(
-    sealed: &SealedTree,
-    checked: Option<Checked>,
+fn verify_alone(
+    arguments: &Verify,
+    files: &SealFiles,
     output: &mut Output,
-) -> Result<(), Failure> {
-    let statement = sealed.statement();
-    let signers = statement.signers();
-    output.line(format!(
-        "verified {} sequence {}, sealed {}",
-        statement.stream, statement.sequence, statement.created
-    ))?;
-    output.line(format!(
-        "signed by {} of the role `{}`, {} needed, by trust root version {}",
-        signers.keys().len(),
-        signers.role(),
-        signers.threshold(),
-        statement.root_version()
-    ))?;
-    for key in signers.key_ids() {
-        output.line(format!("  {key}"))?;
+) -> Result<Outcome, Failure> {
+    let locations = environment::locations(&arguments.places)?;
+    let wanted = arguments.stream.as_deref().map(stream).transpose()?;
+    let with_memory = arguments.places.state.is_some();
+    let verified = verify_files(&locations, files, wanted.as_ref(), with_memory)?;
+    if wanted.is_none() {
+        output.note(&format!(
+            "the stream is the one that the seal names; `treeseal verify {} --seal ...` insists on it",
+            verified.statement.stream
+        ));
     }
-    output.line(format!(
-        "image checked: {} bytes, {}",
-        statement.image_size, statement.digests.sha256
-    ))?;
-    output.line(match checked {
-        Some(checked) => format!(
-            "scan: every byte of {} objects checked, {} bytes",
-            checked.objects, checked.bytes
-        ),
-        None => "objects not read: `--deep` reads them".to_owned(),
-    })
+    if !with_memory {
+        output.note(
+            "nothing was remembered or asked of earlier seals: give --state to keep older ones out",
+        );
+    } else if verified.is_first_contact {
+        note_first_contact(&locations.state.display().to_string(), output);
+    }
+    let report = Report {
+        statement: &verified.statement,
+        root: &verified.root,
+        image_checked: verified.image_checked,
+        objects: None,
+    };
+    report.write(output)
 }
 
-fn write_json(
-    sealed: &SealedTree,
-    checked: Option<Checked>,
-    output: &mut Output,
-) -> Result<(), Failure> {
-    let statement = sealed.statement();
-    let signers = statement.signers();
-    output.json(&json!({
-        "stream": statement.stream.to_string(),
-        "sequence": statement.sequence.number(),
-        "created": statement.created.to_string(),
-        "notAfter": statement.not_after.map(|end| end.to_string()),
-        "role": signers.role().to_string(),
-        "threshold": signers.threshold(),
-        "signers": signers.key_ids().map(|key| key.to_string()).collect::<Vec<_>>(),
-        "rootVersion": statement.root_version(),
-        "imageSha256": statement.digests.sha256.to_string(),
-        "enforcement": checked.map(|_| "scan"),
-        "checked": checked.map(|checked| json!({
-            "objects": checked.objects,
-            "bytes": checked.bytes,
-        })),
-    }))
+fn note_first_contact(state: &str, output: &mut Output) {
+    output.note(&format!(
+        "nothing was remembered of earlier seals in `{state}`: only the floors of the trust root kept \
+         older ones out"
+    ));
+}
+
+impl Report<'_> {
+    fn write(&self, output: &mut Output) -> Result<Outcome, Failure> {
+        if let Some(reason) = &self.statement.freshness().ignored {
+            output.note(&format!("the freshness statement was not used: {reason}"));
+        }
+        if output.is_json() {
+            output.json(&self.to_json())?;
+            return Ok(Outcome::Yes);
+        }
+        let statement = self.statement;
+        output.line(format!("verified {} sequence {}", statement.stream, statement.sequence))?;
+        for (label, text) in self.lines()? {
+            output.line(format!("  {label:<10} {text}"))?;
+        }
+        Ok(Outcome::Yes)
+    }
+
+    fn lines(&self) -> Result<Vec<(&'static str, String)>, Failure> {
+        let statement = self.statement;
+        let mut lines = vec![("sealed", self.sealed()?)];
+        for role in statement.signers() {
+            lines.push(("signed by", self.role(role)));
+            lines.extend(role.key_ids().map(|key| ("", named(Some(self.root), &key))));
+        }
+        lines.push(("expiry", self.expiry()));
+        lines.push(("freshness", self.freshness()));
+        lines.push((
+            "root",
+            format!("version {}, expires {}", statement.root_version(), self.root.expires()),
+        ));
+        for image in &statement.images {
+            let sha256 = image.digests.sha256;
+            lines.push(("image", format!("{image}, {} bytes, {sha256}", image.size)));
+        }
+        lines.push(("checked", self.checked()));
+        Ok(lines)
+    }
+
+    fn sealed(&self) -> Result<String, Failure> {
+        let created = self.statement.created;
+        Ok(match span(created, now()?) {
+            Some(age) => format!("{created}, {age} ago"),
+            None => format!("{created}, which is later than this machine's clock"),
+        })
+    }
+
+    fn role(&self, signers: &Signers) -> String {
+        let keys = self.root.content().keys_of(signers.role()).count();
+        format!(
+            "{} of the {keys} keys of the role `{}`, {} needed",
+            signers.keys().len(),
+            signers.role(),
+            signers.threshold()
+        )
+    }
+
+    fn expiry(&self) -> String {
+        let end = match self.statement.not_after {
+            Some(end) => format!("the seal holds until {end}"),
+            None => "the seal has no end".to_owned(),
+        };
+        match self.statement.expiry() {
+            Expiry::InForce => end,
+            Expiry::Expired(expired) => format!("{end}; but {expired}"),
+            _ => format!(
+                "{end}; this machine's clock is behind what was seen signed, so this is not certain"
+            ),
+        }
+    }
+
+    fn freshness(&self) -> String {
+        let freshness = self.statement.freshness();
+        let until = freshness.until.map_or("an unknown time".to_owned(), |until| until.to_string());
+        match freshness.standing {
+            Standing::NotRequired => "nobody says which seal is the newest".to_owned(),
+            Standing::Current => format!("the newest, until {until}"),
+            Standing::Tolerated => format!("the newest until {until}; nobody said so since"),
+            Standing::Stale => format!("stale: the newest until {until}, and that is too long ago"),
+            _ => format!("the newest until {until}; whether that is past is not known"),
+        }
+    }
+
+    fn checked(&self) -> String {
+        match &self.objects {
+            Some(Some(checked)) => format!(
+                "scan: every byte of {} objects checked, {} bytes",
+                checked.objects, checked.bytes
+            ),
+            Some(None) => "the image; objects not read: `--deep` reads them".to_owned(),
+            None if self.image_checked => "the image".to_owned(),
+            None => "the seal alone: `--image FILE` checks an image against it".to_owned(),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let statement = self.statement;
+        let freshness = statement.freshness();
+        let checked = self.objects.flatten();
+        json!({
+            "stream": statement.stream.to_string(),
+            "sequence": statement.sequence.number(),
+            "created": statement.created.to_string(),
+            "notAfter": statement.not_after.map(|end| end.to_string()),
+            "expiry": match statement.expiry() {
+                Expiry::InForce => "in_force",
+                Expiry::Expired(_) => "expired",
+                _ => "unknown",
+            },
+            "freshness": {
+                "standing": freshness.standing.code(),
+                "until": freshness.until.map(|until| until.to_string()),
+            },
+            "roles": statement.signers().iter().map(|role| self.role_to_json(role)).collect::<Vec<_>>(),
+            "root": {
+                "version": statement.root_version(),
+                "expires": self.root.expires().to_string(),
+            },
+            "payload": statement.payload_digest().to_hex(),
+            "images": statement.images.iter().map(|image| json!({
+                "format": image.format.to_string(),
+                "size": image.size,
+                "sha256": image.digests.sha256.to_hex(),
+                "fsverity": image.digests.files().map(ToString::to_string).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
+            "imageChecked": self.image_checked,
+            "enforcement": checked.map(|_| "scan"),
+            "checked": checked.map(|checked| json!({
+                "objects": checked.objects,
+                "bytes": checked.bytes,
+            })),
+        })
+    }
+
+    fn role_to_json(&self, signers: &Signers) -> Value {
+        let signer = |key: treeseal::trust::KeyId| json!({ "key": key.to_string(), "name": self.root.key_name(&key) });
+        json!({
+            "role": signers.role().to_string(),
+            "threshold": signers.threshold(),
+            "keys": self.root.content().keys_of(signers.role()).count(),
+            "signers": signers.key_ids().map(signer).collect::<Vec<_>>(),
+        })
+    }
 }

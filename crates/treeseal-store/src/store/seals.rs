@@ -5,7 +5,7 @@ use treeseal_trust::{Sequence, Stream};
 
 use super::Store;
 use crate::StoreError;
-use crate::layout::{self, CURRENT, SEALS};
+use crate::layout::{self, CURRENT, FRESH, SEALS};
 
 /// The seals of one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub struct StreamSeals {
 pub(crate) enum SealEntry {
     Seal(Stream, Sequence),
     Pointer(Stream),
+    Freshness,
     /// Path in the store of something that is neither.
     Strange(PathBuf),
 }
@@ -78,6 +79,7 @@ impl Store {
                 (Some(stream), Some(CURRENT), EntryKind::Regular) => {
                     SealEntry::Pointer(stream.clone())
                 }
+                (Some(_), Some(FRESH), EntryKind::Regular) => SealEntry::Freshness,
                 (Some(stream), Some(name), EntryKind::Regular) => {
                     match layout::sequence_of_name(name) {
                         Some(sequence) => SealEntry::Seal(stream.clone(), sequence),

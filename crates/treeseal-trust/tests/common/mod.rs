@@ -4,8 +4,8 @@
 use std::num::NonZeroU32;
 
 use treeseal_trust::{
-    Extension, ImageDigests, ImageFormat, Objects, RootContent, RootFile, Sequence, Sha256Digest,
-    SigningKey, Source, Statement, StreamRule, TrustRoot, TufKey, sign_statement,
+    Extension, Image, ImageDigests, ImageFormat, Objects, RootContent, RootFile, Sequence,
+    Sha256Digest, SigningKey, Source, Statement, StreamRule, TrustRoot, TufKey, sign_statement,
 };
 use treeseal_verity::{FileDigest, HashAlgorithm};
 
@@ -16,7 +16,7 @@ pub(crate) fn key(seed: u8) -> SigningKey {
 }
 
 pub(crate) fn public(seed: u8) -> TufKey {
-    TufKey::new(*key(seed).public_key())
+    TufKey::new(key(seed).public_key().clone())
 }
 
 pub(crate) fn number(threshold: u32) -> NonZeroU32 {
@@ -30,19 +30,28 @@ pub(crate) fn sequence(number: u64) -> Sequence {
 pub(crate) fn statement(number: u64) -> Statement {
     Statement {
         stream: STREAM.parse().unwrap(),
-        digests: ImageDigests {
-            sha256: Sha256Digest::of(b"image"),
-            fsverity_sha256: FileDigest::from_bytes(HashAlgorithm::Sha256, &[1; 32]),
-            fsverity_sha512: None,
-        },
+        images: vec![image(ImageFormat::ComposefsV0)],
         sequence: sequence(number),
         created: "2026-05-01T12:00:00Z".parse().unwrap(),
         not_after: None,
-        format: ImageFormat::ComposefsV0,
-        image_size: 12288,
-        objects: Objects { count: 3, bytes: 70000, algorithm: HashAlgorithm::Sha256 },
+        objects: Objects { count: 3, bytes: 70000 },
         sources: vec![Source { kind: "dir".to_owned(), name: "root \"fs\"\u{1f332}".to_owned() }],
         previous: None,
+    }
+}
+
+pub(crate) fn image(format: ImageFormat) -> Image {
+    let name = format.to_string();
+    let file = Sha256Digest::of(name.as_bytes());
+    Image {
+        digests: ImageDigests {
+            sha256: file,
+            fsverity_sha256: FileDigest::from_bytes(HashAlgorithm::Sha256, file.as_bytes()),
+            fsverity_sha512: None,
+        },
+        format,
+        size: 12288,
+        objects: HashAlgorithm::Sha256,
     }
 }
 
@@ -52,8 +61,8 @@ pub(crate) fn root_content() -> RootContent {
     let targets = [public(4), public(5)];
     let expires = "2030-01-01T00:00:00Z".parse().unwrap();
     let mut content = RootContent::new(expires, (number(2), &root), (number(1), &targets));
-    let role = "targets".parse().unwrap();
-    let rule = StreamRule { role, min_sequence: Sequence::FIRST };
+    let roles = vec!["targets".parse().unwrap()];
+    let rule = StreamRule { roles, min_sequence: Sequence::FIRST, freshness: None };
     content
         .extension
         .get_or_insert_with(Extension::default)

@@ -1,0 +1,75 @@
+//! Saying which seal of a stream is current, as the online role does.
+
+use treeseal_store::Store;
+use treeseal_trust::{
+    Clock, Envelope, FreshStatement, SealRequest, Standing, Statement, Stream, Timestamp, Verified,
+    verify_seal,
+};
+
+use crate::identity::open_or_own;
+use crate::keys::{KeyPlace, Passphrases, Signature};
+use crate::root::{newest_root, pinned_root};
+use crate::{Error, Locations, memory};
+
+/// A stream whose current seal was said to be the newest.
+#[derive(Debug)]
+pub struct Freshened {
+    /// The seal, as the trust root accepts it with what was said.
+    pub statement: Verified<Statement>,
+    /// The last second of which it was said.
+    pub until: Timestamp,
+}
+
+/// Says in the store that the current seal of a stream is the newest, for this many seconds.
+///
+/// The keys at `places`, or the machine's own, must be those of the stream's freshness role: what
+/// readers would not use is not stored.
+pub fn freshen(
+    locations: &Locations,
+    stream: &Stream,
+    seconds: u64,
+    places: &[KeyPlace],
+    passphrases: &mut dyn Passphrases,
+) -> Result<Freshened, Error> {
+    let now = memory::now()?;
+    let store = Store::open(&locations.store)?;
+    let mut writer = store.writer()?;
+    let root = newest_root(&store, pinned_root(locations)?)?;
+    let state = memory::recall(locations)?.unwrap_or_default();
+    let sequence =
+        store.current(stream)?.ok_or_else(|| Error::NoSeal { stream: stream.clone() })?;
+    let seal = store.seal(stream, sequence)?;
+    let request = SealRequest::new(stream, &state, Clock::Trusted(now));
+    let refused =
+        |source| Error::Seal { stream: stream.clone(), sequence, source: Box::new(source) };
+    let sealed = verify_seal(&seal, &root, &request.for_the_sealer()).map_err(refused)?;
+
+    let until = now.saturating_add(seconds);
+    let payload = sealed.payload_digest();
+    let fresh = FreshStatement {
+        stream: stream.clone(),
+        payload,
+        sequence: sealed.sequence,
+        created: now,
+        until,
+    };
+    let mut envelope = Envelope::unsigned_freshness(&fresh).map_err(Error::Statement)?;
+    let what = Signature::Freshness { stream, sequence: sealed.sequence.number() };
+    for signer in open_or_own(locations, places, passphrases)? {
+        let signature = signer.sign(&envelope.pae_bytes(), &what, &locations.signing_log())?;
+        envelope.attach(&signer.tuf_key(), &signature).map_err(Error::Attach)?;
+    }
+    let envelope = envelope.to_bytes();
+    let request = request.with_freshness(Some(&envelope));
+    let statement = verify_seal(&seal, &root, &request).map_err(refused)?;
+    match (statement.freshness().standing, &statement.freshness().ignored) {
+        (Standing::Current, None) => {}
+        (_, reason) => {
+            let reason = reason.clone().unwrap_or_else(|| "it is no proof at this time".to_owned());
+            return Err(Error::NotFreshened { stream: stream.clone(), reason });
+        }
+    }
+    writer.put_freshness(stream, &envelope)?;
+    memory::remember(locations, &root, &statement)?;
+    Ok(Freshened { statement, until })
+}

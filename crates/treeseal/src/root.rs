@@ -1,0 +1,90 @@
+//! The trust root that a machine goes by: the pinned one, and what leads on from it.
+
+use std::path::{Path, PathBuf};
+
+use treeseal_store::Store;
+use treeseal_trust::{MAX_ROOT_SIZE, TrustRoot};
+
+use crate::files::Readable;
+use crate::{Error, Locations, files, history};
+
+/// The pinned trust root.
+pub(crate) fn pinned_root(locations: &Locations) -> Result<TrustRoot, Error> {
+    refuse_root_in_store(locations)?;
+    read_pinned(&locations.root)
+}
+
+/// Reads a root that is to be trusted because it lies where it lies.
+pub(crate) fn read_pinned(path: &Path) -> Result<TrustRoot, Error> {
+    TrustRoot::pinned(&read_root(path)?).map_err(Error::root(path))
+}
+
+/// The bytes of a root, in which nothing is trusted.
+pub(crate) fn read_root(path: &Path) -> Result<Vec<u8>, Error> {
+    files::read(path, MAX_ROOT_SIZE)?.ok_or_else(|| Error::NoRoot { path: path.to_owned() })
+}
+
+/// The newest root that leads on from the pinned one, step by step, among those that the store has.
+pub(crate) fn newest_root(store: &Store, pinned: TrustRoot) -> Result<TrustRoot, Error> {
+    let mut root = pinned;
+    while let Some(next) = store.root(root.version() + 1)? {
+        let path = store.path().join(format!("roots/{}.root.json", root.version() + 1));
+        root = root.advance(&next).map_err(Error::root(&path))?;
+    }
+    Ok(root)
+}
+
+/// The trust root of this machine, with what the store, if there is one, adds to the pinned one;
+/// `None` where none is pinned.
+pub(crate) fn trusted_root(locations: &Locations) -> Result<Option<TrustRoot>, Error> {
+    let pinned = match pinned_root(locations) {
+        Err(Error::NoRoot { .. }) => return Ok(None),
+        pinned => pinned?,
+    };
+    if !locations.store.exists() {
+        return Ok(Some(pinned));
+    }
+    newest_root(&Store::open_read_only(&locations.store)?, pinned).map(Some)
+}
+
+/// Checks that roots follow each other, the first being taken as the pinned one.
+pub fn verify_chain(files: &[PathBuf]) -> Result<Vec<TrustRoot>, Error> {
+    let mut chain: Vec<TrustRoot> = Vec::new();
+    for path in files {
+        let bytes = read_root(path)?;
+        let next = match chain.last() {
+            None => TrustRoot::pinned(&bytes),
+            Some(root) => root.advance(&bytes),
+        };
+        chain.push(next.map_err(Error::root(path))?);
+    }
+    Ok(chain)
+}
+
+/// Makes a root the pinned one of this machine.
+///
+/// That it may be trusted is the caller's knowledge. In the place of another root goes only one that
+/// the chain of that one leads to.
+pub fn pin_root(locations: &Locations, path: &Path) -> Result<TrustRoot, Error> {
+    let bytes = read_root(path)?;
+    let root = TrustRoot::pinned(&bytes).map_err(Error::root(path))?;
+    if locations.root.exists() {
+        let chain = history::root_chain(locations)?;
+        if !chain.iter().any(|known| known.content() == root.content()) {
+            return Err(Error::OtherRoot { path: locations.root.clone(), found: path.to_owned() });
+        }
+    }
+    files::replace(&locations.root, &bytes, Readable::ByAll)?;
+    Ok(root)
+}
+
+/// A root that lies in the store could be changed by whoever can change the store.
+fn refuse_root_in_store(locations: &Locations) -> Result<(), Error> {
+    let real = |path: &Path| path.canonicalize().ok();
+    match (real(&locations.root), real(&locations.store)) {
+        (Some(root), Some(store)) if root.starts_with(&store) => {
+            Err(Error::RootInStore { path: locations.root.clone(), store })
+        }
+        _ => Ok(()),
+    }
+}
