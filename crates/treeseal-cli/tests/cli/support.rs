@@ -23,9 +23,9 @@ impl Run {
         }
     }
 
-    /// What a command does.
+    /// Runs a program that was put together elsewhere.
     pub(crate) fn of(command: &mut Command) -> Self {
-        Self::new(command.output().unwrap())
+        Self::new(command.stdin(Stdio::null()).output().unwrap())
     }
 
     /// stdout as text.
