@@ -1,3 +1,4 @@
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -395,8 +396,8 @@ impl Error {
 
     pub(crate) fn image_differs(
         what: &'static str,
-        expected: impl ToString,
-        found: impl ToString,
+        expected: &dyn fmt::Display,
+        found: &dyn fmt::Display,
     ) -> Self {
         Self::ImageDiffers { what, expected: expected.to_string(), found: found.to_string() }
     }

@@ -87,7 +87,7 @@ fn check_image(path: &Path, statement: &Verified<Statement>) -> Result<(), Error
     let bytes = match files::read(path, limit) {
         // A larger file is none of them, whatever is in it.
         Err(Error::FileTooLarge { .. }) => {
-            return Err(Error::image_differs("size", largest, "more"));
+            return Err(Error::image_differs("size", &largest, &"more"));
         }
         bytes => bytes?.ok_or_else(|| Error::missing(path))?,
     };
@@ -97,7 +97,7 @@ fn check_image(path: &Path, statement: &Verified<Statement>) -> Result<(), Error
         None => {
             let expected: Vec<String> =
                 statement.images.iter().map(|image| image.digests.sha256.to_hex()).collect();
-            Err(Error::image_differs("SHA-256", expected.join(" or "), sha256))
+            Err(Error::image_differs("SHA-256", &expected.join(" or "), &sha256))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Seals and roots beside implementations that are not ours.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,6 +32,30 @@ fn a_seal_is_an_attestation_of_its_image_to_cosign() {
     let machine = Machine::new();
     machine.sealed_sample();
     expect_an_attestation(&machine, &own_public_key(&machine));
+}
+
+#[test]
+fn a_seal_by_a_p_256_key_is_an_attestation_to_cosign_too() {
+    let machine = Machine::new();
+    let key = machine.path("release.pem");
+    let credentials = machine.path("credentials");
+    fs::create_dir(&credentials).unwrap();
+    fs::write(credentials.join("treeseal.passphrase"), "for tests only").unwrap();
+    let run = |arguments: &[&OsStr]| {
+        let mut command = machine.command();
+        Run::of(command.env("CREDENTIALS_DIRECTORY", &credentials).args(arguments)).ok()
+    };
+    let (public, draft) = (machine.path("release.pub"), machine.path("root.json"));
+    let word = OsStr::new;
+    run(&[word("key"), word("new"), key.as_os_str(), word("--type"), word("p256")]);
+    let keys = [word("--root-key"), public.as_os_str(), word("--seal-key"), public.as_os_str()];
+    run(&[&[word("root"), word("init"), draft.as_os_str()], &keys[..]].concat());
+    run(&[word("sign"), draft.as_os_str(), word("--key"), key.as_os_str()]);
+    run(&[word("root"), word("pin"), draft.as_os_str()]);
+    let tree = machine.sample_tree();
+    let stream = [word("--stream"), word(STREAM)];
+    run(&[&[word("seal"), tree.as_os_str(), word("--key"), key.as_os_str()], &stream[..]].concat());
+    expect_an_attestation(&machine, &public);
 }
 
 /// Fails unless cosign accepts the seal of the sample by this key, for its image, and for nothing
