@@ -68,7 +68,7 @@ fn judge_seal(vector: &Value) -> Judgement {
         .map_err(|error| (error.code(), error.to_string()))?;
     let ids = |role: &Signers| role.key_ids().map(|id| id.to_string()).collect::<Vec<_>>();
     let signers = seal.signers().iter().map(|role| (role.role().to_string(), json!(ids(role))));
-    let images = seal.images.iter().map(|image| image.to_string());
+    let images = seal.images.iter().map(ToString::to_string);
     state.raise(&seal);
     let after = String::from_utf8(state.to_bytes()).unwrap();
     assert_eq!(after, text(vector, "stateAfter"), "{}", vector["stream"]);
