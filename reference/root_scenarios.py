@@ -229,7 +229,7 @@ def freshness_role_scenarios():
     yield by("by-root", "Nor does the root role.", "root")
     yield by("by-snapshot", "Nor does `snapshot`.", "snapshot")
     yield by("by-undefined-role", "Nobody has this role.", "nightly")
-    yield by("role-malformed", "A name that no role has.", "my role")
+    yield by("role-malformed", "A space in a role's name.", "my role", "role_name")
     yield by("without-role", "Who says it?", None, "field_missing")
     yield by("without-tolerance", "It has no default.", "timestamp", "field_missing", tolerance=None)
     yield by("tolerance-negative", "Less than nothing.", "timestamp", "field_range", tolerance=-1)
@@ -439,3 +439,70 @@ def spki_pem(key, parameters=b"", algorithm=0x12, unused=0, width=64):
     data = b64(der(0x30, der(0x30, identifier + parameters) + der(0x03, bytes([unused]) + key)))
     lines = [data[start : start + width] for start in range(0, len(data), width)]
     return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
+
+
+def limit_scenarios():
+    """Yields (name, expected class, what it shows, chain of roots): values at their limits and one beyond."""
+
+    def file(name, expect, why, change):
+        """The first root, changed after it was signed."""
+        made = json.loads(plain_root())
+        change(made)
+        return name, expect, why, [compact(made)]
+
+    def signature(name, expect, why, **changes):
+        return file(f"signature-{name}", expect, why, lambda made: made["signatures"][0].update(changes))
+
+    yield signature("of-odd-length", "hex_malformed", "Half a byte is left.", sig="abc")
+    yield signature("in-capitals", "hex_malformed", "Hex is in small letters.", sig="AB" * 64)
+    yield signature("empty", "field_length", "No bytes.", sig="")
+    yield signature("of-4096-bytes", "threshold", "The longest that there is; it counts for nothing.", sig="ab" * 4096)
+    yield signature("of-4097-bytes", "field_length", "A byte more.", sig="ab" * 4097)
+    yield signature("with-more-fields", "field_unknown", "A signature has two fields.", method="x")
+    others = [{"keyid": digest(str(n)), "sig": "ab"} for n in range(63)]
+    yield file("signatures-64", "accept", "The most that there are, 62 by keys that the root does not have.", lambda made: made["signatures"].extend(others[:62]))
+    yield file("signatures-65", "field_length", "One more.", lambda made: made["signatures"].extend(others))
+
+    members = [Ed25519(f"member {n}") for n in range(122)]
+    names = {key.id: f"Key {n}" for n, key in enumerate([*USUAL_KEYS, *members])}
+    yield extended("keys-128", "accept", "The most that there are, each with a name.", names=names, more=members)
+    yield file("keys-129", "field_length", "One more.", lambda made: made["signed"].update(keys={digest(str(n)): {} for n in range(129)}))
+    yield extended("role-of-32-keys", "accept", "The most that there are.", more=members[:32], targets=role(1, *members[:32]))
+    yield extended("role-of-33-keys", "field_length", "One more.", more=members[:33], targets=role(1, *members[:33]))
+    groups = {f"group-{n}": role(1, REL1) for n in range(33)}
+    yield extended("added-roles-32", "accept", "The most that there are.", roles=dict(list(groups.items())[:32]))
+    yield extended("added-roles-33", "field_length", "One more.", roles=groups)
+    yield extended("role-name-of-64", "accept", "The longest that there is.", {STREAM: rule("r" * 64)}, roles={"r" * 64: role(1, REL1)})
+    yield extended("role-name-of-65", "role_name", "A character more.", roles={"r" * 65: role(1, REL1)})
+    short = role(1, REL1)
+    short["keyids"][0] = short["keyids"][0][:-2]
+    yield extended("role-key-id-malformed", "hex_malformed", "A key id has 64 digits.", targets=short)
+    streams = {f"s/{n}": rule() for n in range(1025)}
+    yield extended("streams-1024", "accept", "The most that there are.", dict(list(streams.items())[:1024]))
+    yield extended("streams-1025", "field_length", "One more.", streams)
+    yield "streams-none", "accept", "No stream may be sealed.", [plain_root(extension={"streams": {}})]
+    revoked = {f"s/{n}": [1] for n in range(1025)}
+    yield extended("revoked-sequences-of-1024-streams", "accept", "The most that there are.", revokedSequences=dict(list(revoked.items())[:1024]))
+    yield extended("revoked-sequences-of-1025-streams", "field_length", "One more.", revokedSequences=revoked)
+    yield extended("names-of-one-character", "accept", "The shortest that there is.", names={REL1.id: "R"})
+    yield extended("revoked-digest-of-96-digits", "hex_malformed", "64 or 128.", revokedDigests=["ab" * 48])
+
+    def with_key(name, expect, why, key):
+        return extended(name, expect, why, more=[key], targets=role(1, REL1, key))
+
+    more = Raw(FOREIGN.object["keyval"]["public"])
+    more.object["keyid_hash_algorithms"] = ["sha256"]
+    more.id = verify.key_id(more.object)
+    yield with_key("key-with-a-fourth-field", "field_unknown", "A key object has three fields.", more)
+    yield with_key("key-that-is-p", "key_not_a_point", "p instead of 0.", Raw("ed" + "ff" * 30 + "7f"))
+    yield with_key("key-with-sign-on-zero", "key_not_a_point", "x is 0 and has a sign.", Raw("01" + "00" * 30 + "80"))
+    for name, text, expect in (
+        ("of-one-number", "1", "root_spec_version"), ("with-last-dot", "1.", "root_spec_version"),
+        ("of-four-numbers", "1.0.31.1", "root_spec_version"), ("of-five-digits", "1.12345", "root_spec_version"),
+        ("of-four-digits", "1.0000.9999", "accept"),
+    ):  # fmt: skip
+        yield f"spec-version-{name}", expect, "`1.` and one or two numbers of 1 to 4 digits.", [plain_root(spec_version=text)]
+    yield "version-largest", "accept", "2^53 - 1.", [plain_root(version=verify.MAX_INTEGER)]
+    yield "version-too-large", "field_range", "2^53.", [plain_root(version=2**53)]
+    yield "consistent-snapshot-false", "accept", "It means nothing here.", [plain_root(consistent_snapshot=False)]
+    yield "consistent-snapshot-as-number", "field_type", "1 is no boolean.", [plain_root(consistent_snapshot=1)]

@@ -295,6 +295,12 @@ def seal_scenarios():
     yield seal("expired-seal-at-boot", "accept", "At boot expiry is reported.", ends, clock={"lowerBound": NOW})
     yield seal("not-expired-at-boot", "accept", "Nothing shows that anything is expired.", root=refusing, clock={"lowerBound": NOW})
     yield seal("no-clock", "accept", "Nothing is known about the time.", ends, clock="unknown")
+    early = envelope(compact(statement(created="2026-06-02T00:00:01Z")))
+    yield seal("made-a-day-from-now", "accept", "Clocks may differ by a day.", envelope(compact(statement(created="2026-06-02T00:00:00Z"))))
+    yield seal("made-more-than-a-day-from-now", "seal_from_future", "By a second more.", early)
+    yield seal("made-from-now-at-boot", "accept", "The clock may be slow.", early, clock={"lowerBound": NOW})
+    yield seal("made-from-now-without-clock", "accept", "Nothing is known about the time.", early, clock="unknown")
+    yield seal("made-from-now-with-clock-behind", "accept", "The clock is known to be wrong.", early, state=state(newest="2026-06-01T00:00:01Z"))
     yield seal(
         "clock-behind-time-seen", "clock_behind", "The clock was set back behind a time that was seen signed.",
         ends, clock={"trusted": "2026-05-02T00:00:00Z"}, state=state(newest=NOW),
@@ -392,10 +398,10 @@ def image_scenarios():
     # Of two rules the earlier one
     late = "2026-05-01T11:59:59Z"
     none = [with_digests({"sha256": digest("image")}), subject(" 1", name="acme/os")]
-    yield under("unknown-field-before-subject-names", "field_unknown", "Fields come before the rules about several.", of_images(old, new, subject=other, extra=1))
+    yield under("subject-names-before-unknown-field", "subject_name", "Subjects are read before the predicate.", of_images(old, new, subject=other, extra=1))
     yield under("subject-names-before-missing-digest", "subject_name", "Names differ, and a digest is missing.", of_images(old, new, subject=none))
     yield under("missing-digest-before-not-after", "digest_missing", "A digest is missing, and it ends before it starts.", of_images(old, new, subject=without, notAfter=late))
-    yield under("not-after-before-image-count", "not_after_before_created", "It ends before it starts, and an image is missing.", of_images(old, new, images=[image()], notAfter=late))
+    yield under("image-count-before-not-after", "subject_count", "An image is missing, and it ends before it starts.", of_images(old, new, images=[image()], notAfter=late))
     yield under("image-count-before-repeated", "subject_count", "A kind is repeated, and there are too many.", of_images(old, images=[image()] * 2))
 
     # What the root allows
@@ -474,8 +480,82 @@ def step_scenarios():
     denied = dict(formats=["composefs/1"])
     yield both("revoked", "image_not_allowed", envelope(), of=extension(revokedDigests=[digest("image")], **denied))
     yield both("image_not_allowed", "seal_expired", envelope(ends), of=extension(**denied))
+    early = envelope(compact(statement(created="2026-06-02T00:00:01Z")))
+    yield both("image_not_allowed", "seal_from_future", early, of=extension(**denied))
+    yield both("seal_from_future", "root_expired", early, expires=NOW)
     yield both("seal_expired", "root_expired", envelope(ends), expires=NOW)
     yield both("seal_expired", "freshness_missing", envelope(ends), of=fresh_needed)
     yield both("root_expired", "freshness_missing", envelope(), of=fresh_needed, expires=NOW)
     yield both("root_expired", "json_syntax", envelope(), of=fresh_needed, expires=NOW, freshness=b"")
     yield both("image_not_allowed", "not_current", envelope(), of=extension(**denied), freshness=fresh(sequence=8))
+
+
+def limit_scenarios():
+    """Yields (name, expected class, what it shows, inputs): values at their limits and one beyond."""
+
+    def said(name, expect, why, **changes):
+        return seal(name, expect, why, envelope(compact(statement(**changes))))
+
+    def named(name, expect, why, stream):
+        """A seal of this stream under a rule for all."""
+        root = plain_root(extension=rules(("*", rule())))
+        return seal(name, expect, why, envelope(compact(statement(stream=stream))), root=root, stream=stream)
+
+    # Times
+    yield said("created-on-leap-day", "accept", "2024 is a leap year.", created="2024-02-29T00:00:00Z")
+    yield said("created-on-leap-day-of-2000", "accept", "Every 400 years there is one.", created="2000-02-29T00:00:00Z")
+    yield said("created-on-no-leap-day", "time_malformed", "2100 is no leap year.", created="2100-02-29T00:00:00Z")
+    yield said("created-in-1970", "accept", "The first second that there is.", created="1970-01-01T00:00:00Z")
+    yield said("created-in-1969", "time_malformed", "A second before it.", created="1969-12-31T23:59:59Z")
+    yield said("created-in-month-13", "time_malformed", "There are twelve.", created="2026-13-01T00:00:00Z")
+    yield said("created-in-month-0", "time_malformed", "They start at 1.", created="2026-00-01T00:00:00Z")
+    yield said("created-on-day-0", "time_malformed", "Days start at 1.", created="2026-05-00T00:00:00Z")
+    yield said("created-at-hour-24", "time_malformed", "A day ends at 23:59:59.", created="2026-05-01T24:00:00Z")
+    yield said("created-at-minute-60", "time_malformed", "An hour has 60 minutes.", created="2026-05-01T00:60:00Z")
+    yield said("created-in-leap-second", "time_malformed", "Leap seconds are not written.", created="2016-12-31T23:59:60Z")
+    yield said("created-in-small-letters", "time_malformed", "T and Z are capitals.", created="2026-05-01t12:00:00z")
+
+    # Streams
+    longest = "/".join(["a" * 63] * 4)
+    assert len(longest) == 255
+    yield named("stream-of-255-bytes", "accept", "The longest that there is.", longest)
+    yield said("stream-of-256-bytes", "stream_name", "A byte more.", stream=longest + "a")
+    yield named("stream-of-16-components", "accept", "The most that there are.", "/".join("a" * 16))
+    yield said("stream-of-17-components", "stream_name", "One more.", stream="/".join("a" * 17))
+    yield named("stream-component-of-64", "accept", "The longest that there is.", "a" * 64)
+    yield said("stream-component-of-65", "stream_name", "A character more.", stream="a" * 65)
+    yield said("stream-empty", "stream_name", "No component.", stream="")
+    yield said("stream-ends-with-slash", "stream_name", "The last component is empty.", stream=STREAM + "/")
+    yield said("stream-with-umlaut", "stream_name", "A letter that is not in the list.", stream="acme/größe")
+
+    # Base64 and lengths
+    good = compact(statement())
+    two_left = next(text for text in (good, good + b" ", good + b"  ") if len(text) % 3 == 1)
+    one_left = next(text for text in (good, good + b" ", good + b"  ") if len(text) % 3 == 2)
+    assert b64(two_left).endswith("==") and b64(one_left)[-2:].count("=") == 1
+    yield seal("base64-with-half-of-the-padding", "base64", "One `=` where two belong.", envelope(two_left, payload=b64(two_left)[:-1]))
+    yield seal("base64-with-too-much-padding", "base64", "Two `=` where one belongs.", envelope(one_left, payload=b64(one_left) + "="))
+    whole = next(text for text in (good, good + b" ", good + b"  ") if len(text) % 3 == 0)
+    yield seal("base64-with-padding-for-nothing", "base64", "Four `=` where none belongs.", envelope(whole, payload=b64(whole) + "===="))
+    yield seal("payload-empty", "field_length", "No bytes.", envelope(b""))
+    yield seal("payload-of-64-kib", "accept", "The longest that there is.", envelope(good.ljust(verify.MAX_PAYLOAD)))
+    signatures = [{"sig": b64(bytes(4096))}, *[{"sig": "QQ=="}] * 62, entry(good, REL1)]
+    yield seal("64-signatures", "accept", "The most that there are, one as long as it may be.", envelope(good, signatures=signatures))
+
+    # The statement
+    name = "ß" * 512
+    yield said("sources-at-their-limits", "accept", "64 sources, one of the longest names.", sources=[{"type": "x" * 32, "name": name}] + [{"type": "x", "name": "y"}] * 63)
+    yield said("source-name-of-1025-bytes", "source_malformed", "Bytes are counted, not characters.", sources=[{"type": "dir", "name": name + "s"}])
+    yield said("source-type-of-33", "source_malformed", "A character more.", sources=[{"type": "x" * 33, "name": "y"}])
+    yield said("source-type-empty", "source_malformed", "A type has a character.", sources=[{"type": "", "name": "y"}])
+    yield said("source-type-in-capitals", "source_malformed", "Small letters.", sources=[{"type": "DIR", "name": "y"}])
+    yield said("source-with-more-fields", "field_unknown", "A third field.", sources=[{"type": "dir", "name": "y", "url": "z"}])
+    yield said("source-with-next-line", "source_malformed", "U+0085 is a control character.", sources=[{"type": "dir", "name": "a\u0085b"}])
+    yield said("no-sources", "accept", "An empty list.", sources=[])
+    yield said("not-after-at-created", "seal_expired", "It held for one second.", notAfter=CREATED)
+    yield said("objects-of-nothing", "accept", "A tree without content.", objects={"count": 0, "bytes": 0})
+    yield said("objects-largest", "accept", "2^53 - 1.", objects={"count": verify.MAX_INTEGER, "bytes": verify.MAX_INTEGER})
+    yield said("objects-too-large", "field_range", "2^53.", objects={"count": 3, "bytes": 2**53})
+    yield said("objects-negative", "field_range", "-1.", objects={"count": -1, "bytes": 0})
+    yield said("image-too-large", "field_range", "2^53.", images=[image(size=2**53)])
+    yield said("previous-in-capitals", "digest_malformed", "A digest has one spelling.", previous="AB" * 32)

@@ -1,8 +1,10 @@
 """Trades seals and trust roots between Treeseal and the libraries of in-toto and TUF.
 
-    trust_interop.py check DIR    verifies what `interop make DIR` wrote
-    trust_interop.py make DIR     writes files for `interop check DIR`
-    trust_interop.py run PROGRAM  both directions, with PROGRAM = the built example `interop`
+    trust_interop.py check DIR           verifies what `interop make DIR` wrote
+    trust_interop.py make DIR            writes files for `interop check DIR`
+    trust_interop.py run PROGRAM TOUGH   both directions, with PROGRAM = the built example `interop`;
+                                         and chains of roots, walked by tuf, by TOUGH = the built
+                                         `tough-walk`, and by PROGRAM
 
 Needs the Python packages securesystemslib, in-toto, tuf and cryptography. The keys that are made here
 are fresh; those of the example are for TESTS ONLY.
@@ -22,7 +24,7 @@ from in_toto.models.metadata import Envelope as InTotoEnvelope
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import CryptoSigner, SSlibKey
-from tuf.api.exceptions import UnsignedMetadataError
+from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, Root
 from tuf.api.serialization.json import JSONSerializer
 from tuf.ngclient.config import EnvelopeType
@@ -67,6 +69,50 @@ def check_roots(folder):
     one.signed.unrecognized_fields["x-treeseal"]["atBoot"] = "warn"
     refused(UnsignedMetadataError, lambda: one.signed.verify_delegate(Root.type, one.signed_bytes, one.signatures))
     print("tuf: root versions 1 and 2 verified, a changed x-treeseal refused")
+
+
+def walk_chains(folder, walkers):
+    """All walkers must come to trust the same versions of each chain."""
+    chain = [folder / "chain" / f"{version}.root.json" for version in range(1, 7)]
+    old_keys, new_keys = (folder / "chain" / f"{name}-keys.root.json" for name in ("old", "new"))
+    chains = {
+        "the whole chain": (chain, [1, 2, 3, 4, 5, 6], True),
+        "version 3 is missing": (chain[:2] + chain[3:], [1, 2], False),
+        "version 3 comes twice": (chain[:3] + chain[2:], [1, 2, 3], False),
+        "the last version comes first": (chain[5:] + chain[:5], [6], False),
+        "version 4 signed by old keys only": (chain[:3] + [old_keys] + chain[4:], [1, 2, 3], False),
+        "version 4 signed by new keys only": (chain[:3] + [new_keys] + chain[4:], [1, 2, 3], False),
+        "what make wrote beside the chain": ([folder / "1.root.json", folder / "2.root.json"], [1, 2], True),
+    }
+    for name, (paths, *expected) in chains.items():
+        for walker, walk in walkers.items():
+            assert list(walk(paths)) == expected, (name, walker, walk(paths), expected)
+    print(f"{', '.join(walkers)}: {len(chains)} chains of roots, the same versions trusted")
+
+
+def tuf_walk(paths):
+    """The versions that tuf comes to trust, and whether it trusts the last one."""
+    first, *others = (path.read_bytes() for path in paths)
+    trusted = TrustedMetadataSet(first, EnvelopeType.METADATA)
+    versions = [trusted.root.version]
+    for data in others:
+        try:
+            trusted.update_root(data)
+        except RepositoryError:
+            return versions, False
+        versions.append(trusted.root.version)
+    return versions, True
+
+
+def program_walk(*command):
+    """The same by a program that prints the versions and fails with 1 where it refuses."""
+
+    def walk(paths):
+        done = subprocess.run([*command, *map(str, paths)], capture_output=True, text=True)
+        assert done.returncode in (0, 1), done
+        return [int(line) for line in done.stdout.split()], done.returncode == 0
+
+    return walk
 
 
 def refused(kind, call):
@@ -145,13 +191,18 @@ def write_root(folder, root, signers):
     metadata.to_file(str(folder / f"{root.version}.root.json"), JSONSerializer(compact=root.version == 1))
 
 
-def run(program):
+def run(program, tough):
+    walkers = {"tuf": tuf_walk, "tough": program_walk(tough), "treeseal": program_walk(program, "walk")}
     with tempfile.TemporaryDirectory() as name:
         subprocess.run([program, "make", name], check=True)
         check(Path(name))
+        walk_chains(Path(name), walkers)
     with tempfile.TemporaryDirectory() as name:
         make(Path(name))
         subprocess.run([program, "check", name], check=True)
+        roots = [Path(name) / f"{version}.root.json" for version in (1, 2)]
+        for walker in ("tuf", "treeseal"):  # tough does not know ML-DSA
+            assert walkers[walker](roots) == ([1, 2], True), walker
         seal = Path(name) / "seal.json"
         whole = json.loads(seal.read_text())
         for index in range(len(whole["signatures"])):
@@ -164,7 +215,12 @@ def run(program):
 
 
 if __name__ == "__main__":
-    commands = {"check": lambda name: check(Path(name)), "make": lambda name: make(Path(name)), "run": run}
-    if len(sys.argv) != 3 or sys.argv[1] not in commands:
-        sys.exit(__doc__)
-    commands[sys.argv[1]](sys.argv[2])
+    match sys.argv[1:]:
+        case ["check", folder]:
+            check(Path(folder))
+        case ["make", folder]:
+            make(Path(folder))
+        case ["run", program, tough]:
+            run(program, tough)
+        case _:
+            sys.exit(__doc__)

@@ -11,12 +11,12 @@ import itertools
 import json
 import sys
 
+import fresh_scenarios
+import group_scenarios
+import root_scenarios
+import seal_scenarios
 import trust_verify as verify
-from fresh_scenarios import fresh_scenarios
-from group_scenarios import group_scenarios
-from root_scenarios import extension_scenarios, order_scenarios, post_quantum_scenarios, root_scenarios
-from seal_scenarios import image_scenarios, seal_scenarios, step_scenarios
-from trust_parts import NOTE, NOW, ROOT, SEAL, STREAM, b64, plain_root, text_or_base64
+from trust_parts import NOTE, NOW, ROOT, SEAL, STREAM, plain_root, text_or_base64
 
 
 def seal_file(name, expect, why, inputs):
@@ -74,8 +74,21 @@ def judge_root(vector):
     return {"accepted": {"version": verify.follow_roots(chain)["version"]}}
 
 
-ABOUT_SEALS = [seal_scenarios, image_scenarios, step_scenarios, group_scenarios, fresh_scenarios]
-ABOUT_ROOTS = [root_scenarios, extension_scenarios, order_scenarios, post_quantum_scenarios]
+ABOUT_SEALS = [
+    seal_scenarios.seal_scenarios,
+    seal_scenarios.image_scenarios,
+    seal_scenarios.step_scenarios,
+    seal_scenarios.limit_scenarios,
+    group_scenarios.group_scenarios,
+    fresh_scenarios.fresh_scenarios,
+]
+ABOUT_ROOTS = [
+    root_scenarios.root_scenarios,
+    root_scenarios.extension_scenarios,
+    root_scenarios.order_scenarios,
+    root_scenarios.limit_scenarios,
+    root_scenarios.post_quantum_scenarios,
+]
 
 
 def make():

@@ -33,6 +33,7 @@ STATE_TYPE = "treeseal:rollback-state/v1"
 FORMATS = ["composefs/0", "composefs/1"]
 ALGORITHMS = {"fsverity-sha256-4096": 64, "fsverity-sha512-4096": 128}  # to digits of hex
 LONGEST_FRESH = 31 * 86400
+LATEST_CREATION = 86400
 CLOCK_SKEW = 300
 TUF_ROLES = ["root", "snapshot", "targets", "timestamp"]
 
@@ -375,6 +376,7 @@ def read_rule(value):
     if freshness is not None:
         inner = Fields(freshness)
         role = inner.take("role", str)
+        refuse_unless(re.fullmatch(r"[a-z0-9-]{1,64}", role), "role_name")
         rule["freshness"] = {"role": role, "tolerance": inner.integer("tolerance", 0, 315360000)}
         inner.end()
     fields.end()
@@ -604,7 +606,7 @@ def read_statement(payload):
     top = read_top(payload, PREDICATE_TYPE)
     subjects = top.take("subject", list)
     refuse_unless(1 <= len(subjects) <= 8, "subject_count")
-    subjects = [read_subject(value) for value in subjects]
+    subjects = read_subjects(subjects)
     predicate = Fields(top.take("predicate", dict))
     top.end()
 
@@ -612,7 +614,9 @@ def read_statement(payload):
     statement["created"] = read_time(predicate.take("created", str))
     not_after = predicate.take("notAfter", str, required=False)
     statement["notAfter"] = None if not_after is None else read_time(not_after)
-    images = [read_image(value) for value in predicate.take("images", list)]
+    images = predicate.take("images", list)
+    refuse_unless(len(images) == len(subjects), "subject_count")
+    images = [read_image(value) for value in images]
     objects = Fields(predicate.take("objects", dict))
     objects.integer("count", 0, MAX_INTEGER)
     objects.integer("bytes", 0, MAX_INTEGER)
@@ -627,10 +631,8 @@ def read_statement(payload):
         read_hex(previous, [64], "digest_malformed")
     predicate.end()
 
-    refuse_unless(all(name == statement["stream"] for name, _ in subjects), "subject_name")
     refuse_unless(all(len(digests) > 1 for _, digests in subjects), "digest_missing")
     refuse_unless(not_after is None or not_after >= statement["created"], "not_after_before_created")
-    refuse_unless(len(images) == len(subjects), "subject_count")
     for kind, name in sources:
         good = re.fullmatch(r"[a-z0-9-]{1,32}", kind) and 1 <= len(name.encode()) <= 1024
         refuse_unless(good and not has_control_character(name), "source_malformed")
@@ -642,10 +644,18 @@ def read_statement(payload):
     return statement
 
 
-def read_subject(value):
+def read_subjects(values):
+    subjects = []
+    for value in values:
+        subjects.append(read_subject(value, subjects[0][0] if subjects else None))
+    return subjects
+
+
+def read_subject(value, first):
     """The name of a subject, and its digests by their names."""
     subject = Fields(value)
     name = read_stream(subject.take("name", str))
+    refuse_unless(first in (None, name), "subject_name")
     digests = Fields(subject.take("digest", dict))
     found = {"sha256": read_hex(digests.take("sha256", str), [64], "digest_malformed")}
     for algorithm, length in ALGORITHMS.items():
@@ -775,6 +785,8 @@ def verify_seal(data, root, stream, state, kind, time, freshness=None):
     refuse_unless(not digests & set(extension["revoked"]), "revoked")
     images = [image for image in statement["images"] if allows(extension, image)]
     refuse_unless(images, "image_not_allowed")
+    early = clock.good and seconds(statement["created"]) > seconds(clock.now) + LATEST_CREATION
+    refuse_unless(not early, "seal_from_future")
     expiry = judge_expiry(statement, root, clock)
     usable = usable_freshness(freshness, root, rule, stream, clock)
     report = judge_freshness(usable, extension, rule, sequence, digest, floor, clock)
@@ -832,7 +844,7 @@ def usable_freshness(data, root, rule, stream, clock):
         early = clock.good and seconds(statement["created"]) > seconds(clock.now) + CLOCK_SKEW
         refuse_unless(not early, "freshness_from_future")
     except Refused:
-        if rule["freshness"]:
+        if rule["freshness"] and (clock.trusted or root["extension"]["atBoot"] == "refuse"):
             raise
         return None
     return statement
@@ -856,6 +868,6 @@ def judge_freshness(usable, extension, rule, sequence, digest, floor, clock):
         return "not_required"
     if clock.good and now_known and clock.now <= fresh_until:
         return "current"
-    if clock.trusted:
+    if clock.trusted and rule["freshness"]:
         return "tolerated"
     return "stale" if missing or ended else "unknown"

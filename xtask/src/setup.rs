@@ -8,12 +8,13 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-mod composefs;
 mod debian;
 mod python;
+mod tough;
+mod unpacked;
 
 /// Where the peers are. Tests find the directory in `TREESEAL_PEERS`:
-/// `bin/` has the composefs tools, `venv/bin/` the Python implementations.
+/// `bin/` has the programs, `venv/bin/` the Python implementations.
 pub(crate) struct Peers {
     dir: PathBuf,
 }
@@ -27,7 +28,7 @@ impl Peers {
         &self.dir
     }
 
-    /// A wrapper script of one of the composefs tools.
+    /// A program: a wrapper script of an unpacked one, or one that was built here.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.dir.join("bin").join(name)
     }
@@ -38,7 +39,7 @@ impl Peers {
 
     /// The version of Debian's composefs package in use.
     pub(crate) fn composefs_version(&self) -> Result<String> {
-        composefs::version(self)
+        unpacked::COMPOSEFS.version(self)
     }
 }
 
@@ -47,7 +48,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Peers> {
     fs::create_dir_all(peers.dir()).with_context(|| format!("creating {}", peers.dir.display()))?;
     debian::install_packages()?;
     python::create_environment(&peers, &workspace.root.join("xtask/requirements.txt"))?;
-    composefs::unpack(&peers)?;
+    unpacked::unpack_all(&peers)?;
+    tough::build(&peers, workspace)?;
     Ok(peers)
 }
 

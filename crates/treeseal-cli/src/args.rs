@@ -3,6 +3,7 @@
 mod root;
 mod signing;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -13,7 +14,8 @@ pub(crate) use root::{
     RootVerify,
 };
 pub(crate) use signing::{
-    Attach, Freshen, Key, KeyNew, KeyShow, KeyType, Keys, Passphrase, Sign, SignRequest, Submit,
+    Attach, Floor, FloorChange, FloorEnrol, Freshen, Key, KeyNew, KeyShow, KeyType, Keys,
+    Passphrase, Sign, SignRequest, Submit,
 };
 
 /// Sign a file tree once; verify every byte of it wherever it is read.
@@ -51,6 +53,8 @@ pub(crate) enum Command {
     Attach(Attach),
     Submit(Submit),
     Freshen(Freshen),
+    #[command(subcommand)]
+    Floor(Floor),
     Digest(Digest),
     #[command(subcommand)]
     Image(Image),
@@ -72,6 +76,9 @@ pub(crate) struct Places {
     /// Directory of what is remembered: rollback floors, times seen
     #[arg(long, value_name = "DIR", env = "TREESEAL_STATE", hide_env_values = true)]
     pub(crate) state: Option<PathBuf>,
+    /// The TPM that keeps rollback floors as well: a device, or unix: and the path of a socket
+    #[arg(long, value_name = "TPM", env = "TREESEAL_TPM", hide_env_values = true)]
+    pub(crate) tpm: Option<OsString>,
 }
 
 /// Import a tree into the store, write its image, sign it
@@ -271,7 +278,7 @@ pub(crate) struct ImageRead {
     pub(crate) image: PathBuf,
     /// Only this name in the root directory and what is below it; may be given several times
     #[arg(long, value_name = "NAME")]
-    pub(crate) filter: Vec<std::ffi::OsString>,
+    pub(crate) filter: Vec<OsString>,
 }
 
 /// Say what is in an image, or check all of it

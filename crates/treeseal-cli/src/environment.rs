@@ -3,17 +3,18 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use treeseal::Locations;
+use treeseal::{Locations, TpmAddress};
 
 use crate::args::Places;
 use crate::output::Failure;
 
 /// Where things lie, by the flags, the environment, and the user who runs the command.
 pub(crate) fn locations(places: &Places) -> Result<Locations, Failure> {
+    let tpm = places.tpm.as_deref().map(TpmAddress::from);
     // Where all is named, nothing need be known of the user.
     if let (Some(store), Some(root), Some(state)) = (&places.store, &places.root, &places.state) {
         let (keys, root) = (keys_beside(root), root.clone());
-        return Ok(Locations { store: store.clone(), root, keys, state: state.clone() });
+        return Ok(Locations { store: store.clone(), root, keys, state: state.clone(), tpm });
     }
     let mut locations = default_locations()?;
     if let Some(store) = &places.store {
@@ -26,6 +27,7 @@ pub(crate) fn locations(places: &Places) -> Result<Locations, Failure> {
     if let Some(state) = &places.state {
         locations.state.clone_from(state);
     }
+    locations.tpm = tpm;
     Ok(locations)
 }
 

@@ -36,7 +36,7 @@ impl Sources {
 impl Passphrases for Sources {
     fn passphrase(&mut self, wanted: &Wanted) -> Result<Zeroizing<Vec<u8>>, Error> {
         if let Some(number) = self.descriptor {
-            return self.from_descriptor(number, wanted);
+            return self.next_line(number, wanted);
         }
         if let Some(path) = self.credential.as_ref().filter(|path| path.exists()) {
             return from_file(path);
@@ -51,11 +51,8 @@ impl Passphrases for Sources {
 }
 
 impl Sources {
-    fn from_descriptor(
-        &mut self,
-        number: u32,
-        wanted: &Wanted,
-    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+    /// The descriptor's next line: one for each key.
+    fn next_line(&mut self, number: u32, wanted: &Wanted) -> Result<Zeroizing<Vec<u8>>, Error> {
         let path = PathBuf::from(format!("/proc/self/fd/{number}"));
         let failed =
             |source| Error::Io { action: "read a passphrase from", path: path.clone(), source };

@@ -139,27 +139,28 @@ impl RootContent {
 
     /// Takes a key from one role, or from all that have it.
     pub fn remove_key(&mut self, key: &KeyId, role: Option<&RoleName>) -> Result<(), EditError> {
-        let roles: Vec<RoleName> = match role {
-            Some(role) => vec![role.clone()],
-            None => self.roles_of(key),
-        };
-        for name in &roles {
-            let mut role = self.role_or_error(name)?.clone();
-            let before = role.key_ids.len();
-            role.key_ids.retain(|other| other != key);
-            if role.key_ids.len() == before {
-                // TUF's other roles follow the root role, and may have lost it by now.
-                if self.role_or_error(name)? == self.role_or_error(&RoleName::root())? {
-                    continue;
-                }
-                return Err(EditError::NotInRole { role: name.clone(), key: *key });
-            }
-            if role.key_ids.is_empty() {
-                return Err(EditError::LastKey { role: name.clone(), key: *key });
-            }
-            check_reachable(name, role.threshold, role.key_ids.len())?;
-            self.put_role(name, role);
+        if let Some(role) = role {
+            return self.remove_from_role(key, role);
         }
+        // One by one, because TUF's other roles follow the root role and lose the key with it.
+        while let Some(role) = self.roles_of(key).first() {
+            self.remove_from_role(key, role)?;
+        }
+        Ok(())
+    }
+
+    fn remove_from_role(&mut self, key: &KeyId, name: &RoleName) -> Result<(), EditError> {
+        let mut role = self.role_or_error(name)?.clone();
+        let before = role.key_ids.len();
+        role.key_ids.retain(|other| other != key);
+        if role.key_ids.len() == before {
+            return Err(EditError::NotInRole { role: name.clone(), key: *key });
+        }
+        if role.key_ids.is_empty() {
+            return Err(EditError::LastKey { role: name.clone(), key: *key });
+        }
+        check_reachable(name, role.threshold, role.key_ids.len())?;
+        self.put_role(name, role);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use crate::key::{SignatureError, TufKey};
 use crate::schema::{Node, SchemaError, check_length};
 use crate::signing::SigningKey;
 use crate::statement::{self, Statement, StatementError};
-use crate::threshold::{Claim, Signature};
+use crate::threshold::{Claim, Signature, SignedMessage};
 
 /// The type of the payload: an in-toto statement.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -177,12 +177,13 @@ impl Envelope {
         Ok(())
     }
 
-    /// The signatures for counting.
-    pub(crate) fn claims(&self) -> Vec<Signature> {
-        self.signatures
-            .iter()
-            .map(|found| Signature { claim: Claim::Anyone, bytes: found.bytes.clone() })
-            .collect()
+    /// The envelope for counting.
+    pub(crate) fn signed_message(&self) -> SignedMessage {
+        let signature = |found: &EnvelopeSignature| {
+            let hint = found.key_hint.clone();
+            Signature { claim: Claim::Anyone { hint }, bytes: found.bytes.clone() }
+        };
+        SignedMessage::new(self.pae_bytes(), self.signatures.iter().map(signature).collect())
     }
 }
 

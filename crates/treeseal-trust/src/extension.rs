@@ -318,7 +318,7 @@ fn parse_algorithms(node: Node) -> Result<BTreeSet<HashAlgorithm>, RootError> {
     parse_set(items, |node| {
         let found = node.string()?;
         let algorithm = find_algorithm(&found);
-        algorithm.ok_or_else(|| RootError::Algorithm(StatementError::Algorithm { found }))
+        algorithm.ok_or(RootError::Algorithm(StatementError::Algorithm { found }))
     })
 }
 

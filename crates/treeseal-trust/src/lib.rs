@@ -5,6 +5,35 @@
 //! [`verify_seal`]; a [`Verified<Statement>`] comes out, or a reason. Nothing else makes that type.
 //! [`RollbackState`] is what the caller keeps from one acceptance to the next.
 //!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use treeseal_trust::{Clock, SealRequest, TrustRoot, verify_seal};
+//! # const VECTOR: &str = include_str!("../../../vectors/seal/one-signer.json");
+//! # let vector: serde_json::Value = serde_json::from_str(VECTOR)?;
+//! # let (root, seal) = (vector["root"].as_str().unwrap(), vector["envelope"].as_str().unwrap());
+//! # let (root, seal) = (root.as_bytes(), seal.as_bytes());
+//!
+//! // The root comes from a place that is trusted, the seal from anywhere.
+//! let root = TrustRoot::pinned(root)?;
+//! let stream = "acme/os/x86_64/stable".parse()?;
+//! let clock = Clock::Trusted("2026-06-01T00:00:00Z".parse()?);
+//! let sealed = verify_seal(seal, &root, &SealRequest::first_contact(&stream, clock))?;
+//! println!("{} sequence {}", sealed.stream, sealed.sequence);
+//! for image in &sealed.images {
+//!     println!("{image}: {} bytes, SHA-256 {}", image.size, image.digests.sha256);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! There is no other way to a [`Verified<Statement>`]:
+//!
+//! ```compile_fail
+//! fn forge(statement: treeseal_trust::Statement) -> treeseal_trust::Verified<treeseal_trust::Statement> {
+//!     treeseal_trust::Verified { value: statement }
+//! }
+//! ```
+//!
 //! The other way, [`sign_statement`] makes an envelope of a [`Statement`] and [`SigningKey`]s; with
 //! [`Envelope::pae_bytes`] and [`Envelope::attach`] the keys can be on another machine.
 //!

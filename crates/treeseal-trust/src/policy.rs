@@ -194,6 +194,16 @@ pub enum SealError {
         /// What seems to have ended.
         expired: Expired,
     },
+    /// The seal was made later than now.
+    #[error(
+        "the seal was made at {created}, and the clock shows {now}: one of the two clocks is wrong"
+    )]
+    FromFuture {
+        /// When it says that it was made.
+        created: Timestamp,
+        /// The time.
+        now: Timestamp,
+    },
     /// Nobody says that the seal is the newest, and somebody must.
     #[error(
         "nothing says that the seal is the newest, and the trust root demands it: the role `{role}` \
@@ -287,6 +297,7 @@ impl SealError {
             Self::Expired(Expired { what: Expiring::Root, .. }) => "root_expired",
             Self::Expired(Expired { what: Expiring::Freshness, .. }) => "stale",
             Self::ClockBehind { .. } => "clock_behind",
+            Self::FromFuture { .. } => "seal_from_future",
             Self::FreshnessMissing { .. } => "freshness_missing",
             Self::Freshness(error) => error.code(),
             Self::NotCurrent { .. } => "not_current",
@@ -324,6 +335,7 @@ pub fn verify_seal(
     check_revoked(&statement, extension)?;
     retain_allowed(&mut statement, extension)?;
     let time = Time::of(request);
+    check_created(&statement, time)?;
     let expiry = check_expiry(&statement, root, time)?;
     let sealed = (statement.sequence, payload_digest);
     let freshness = if request.is_own {
@@ -350,11 +362,11 @@ fn require_roles(
     rule: &StreamRule,
     envelope: &Envelope,
 ) -> Result<Option<Vec<Signers>>, ThresholdError> {
-    let (message, claims) = (envelope.pae_bytes(), envelope.claims());
+    let signed = envelope.signed_message();
     let mut signers = Vec::new();
     for name in &rule.roles {
         let Some(role) = root.role_keys(name) else { return Ok(None) };
-        signers.push(require_threshold(&role, &message, &claims)?);
+        signers.push(require_threshold(&role, &signed)?);
     }
     Ok((!signers.is_empty()).then_some(signers))
 }
@@ -465,6 +477,19 @@ impl Time {
     }
 }
 
+/// Seconds by which a seal may be made later than now.
+const LATEST_CREATION: u64 = 86_400;
+
+/// Treeseal: a seal from the future would make every right clock look wrong once it is remembered.
+fn check_created(statement: &Statement, time: Time) -> Result<(), SealError> {
+    match time {
+        Time::Trusted(now) if statement.created > now.saturating_add(LATEST_CREATION) => {
+            Err(SealError::FromFuture { created: statement.created, now })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Treeseal: a trusted clock refuses what has ended. Without one, what has certainly ended is
 /// reported, or refused if the trust root says `refuse`.
 fn check_expiry(statement: &Statement, root: &TrustRoot, time: Time) -> Result<Expiry, SealError> {
@@ -502,7 +527,7 @@ fn check_freshness(
     let given = request.freshness.map(|bytes| usable_freshness(bytes, &role, root, request, time));
     let (fresh, ignored) = match given.transpose() {
         Ok(fresh) => (fresh, None),
-        Err(error) if rule.freshness.is_some() => return Err(error.into()),
+        Err(error) if rule.freshness.is_some() && time.refuses(root) => return Err(error.into()),
         Err(error) => (None, Some(error.to_string())),
     };
     if let Some(fresh) = &fresh {
@@ -528,14 +553,14 @@ fn usable_freshness(
 ) -> Result<FreshStatement, FreshnessError> {
     let envelope = Envelope::parse(envelope)?;
     let role = root.role_keys(role).unwrap_or_else(|| RoleKeys::unreachable(role.clone()));
-    require_threshold(&role, &envelope.pae_bytes(), &envelope.claims())?;
+    require_threshold(&role, &envelope.signed_message())?;
     let fresh = FreshStatement::parse(envelope.payload())?;
     if fresh.stream != *request.stream {
         let (expected, found) = (request.stream.clone(), fresh.stream);
         return Err(FreshnessError::OtherStream { expected, found });
     }
     match time {
-        Time::Trusted(now) if fresh.created.to_unix() > now.to_unix() + CLOCK_SKEW => {
+        Time::Trusted(now) if fresh.created > now.saturating_add(CLOCK_SKEW) => {
             Err(FreshnessError::FromFuture { created: fresh.created, now })
         }
         _ => Ok(fresh),
@@ -581,7 +606,9 @@ fn standing(
             Err(time.refusal(expired))
         }
         (Time::Trusted(now), _) if now <= until => Ok(Standing::Current),
-        (Time::Trusted(_) | Time::Behind { .. }, _) => Ok(Standing::Tolerated),
+        (Time::Trusted(_) | Time::Behind { .. }, _) if tolerance.is_some() => {
+            Ok(Standing::Tolerated)
+        }
         (_, Some(_)) => Ok(Standing::Stale),
         (_, None) => Ok(Standing::Unknown),
     }

@@ -12,7 +12,9 @@ use crate::schema::{Node, SchemaError, check_length};
 use crate::signing::SigningKey;
 use crate::statement::{ImageFormatError, StatementError};
 use crate::stream::{Stream, StreamError, StreamPattern};
-use crate::threshold::{Claim, RoleKeys, Signature, Signers, ThresholdError, require_threshold};
+use crate::threshold::{
+    Claim, RoleKeys, Signature, SignedMessage, Signers, ThresholdError, require_threshold,
+};
 use crate::time::{Timestamp, TimestampError};
 
 /// Bytes of a `root.json`.
@@ -308,12 +310,12 @@ impl TrustRoot {
         let version = file.content.version;
         // TUF 5.3.4: "Version N+1 of the root metadata file MUST have been signed by: (1) a
         // threshold of keys specified in the trusted root metadata file (version N), ...
-        file.require_signers(&self.content)
+        let signed = file.signed_message();
+        require_threshold(&self.content.root_keys(), &signed)
             .map_err(|source| RootError::OldThreshold { version, source })?;
         // ... and (2) a threshold of keys specified in the new root metadata file being validated
         // (version N+1)."
-        let signers = file
-            .require_signers(&file.content)
+        let signers = require_threshold(&file.content.root_keys(), &signed)
             .map_err(|source| RootError::NewThreshold { version, source })?;
         // TUF 5.3.5: "The version number of the new root metadata (version N+1) MUST be exactly the
         // version in the trusted root metadata (version N) incremented by one".
@@ -366,9 +368,9 @@ impl TrustRoot {
         envelope: &Envelope,
     ) -> Vec<Result<Signers, ThresholdError>> {
         let roles = self.stream_rule(stream).map_or(&[][..], |(_, rule)| &rule.roles);
-        let (message, claims) = (envelope.pae_bytes(), envelope.claims());
+        let signed = envelope.signed_message();
         let keys = roles.iter().filter_map(|name| self.role_keys(name));
-        keys.map(|role| require_threshold(&role, &message, &claims)).collect()
+        keys.map(|role| require_threshold(&role, &signed)).collect()
     }
 
     /// The role by this name, with its keys.
@@ -450,13 +452,17 @@ impl RootFile {
 
     /// Who signed, of the root role of `judge`; an error while they do not meet its threshold.
     pub fn require_signers(&self, judge: &RootContent) -> Result<Signers, ThresholdError> {
-        let role = judge.root_keys();
-        let claim = |(id, bytes): &(KeyId, Vec<u8>)| Signature {
+        require_threshold(&judge.root_keys(), &self.signed_message())
+    }
+
+    /// The file for counting.
+    fn signed_message(&self) -> SignedMessage {
+        let signature = |(id, bytes): &(KeyId, Vec<u8>)| Signature {
             claim: Claim::Key(*id),
             bytes: bytes.clone(),
         };
-        let signatures: Vec<Signature> = self.signatures.iter().map(claim).collect();
-        require_threshold(&role, &self.bytes_to_sign(), &signatures)
+        let signatures = self.signatures.iter().map(signature).collect();
+        SignedMessage::new(self.bytes_to_sign(), signatures)
     }
 }
 

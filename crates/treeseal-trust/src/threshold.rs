@@ -1,5 +1,6 @@
 //! Counts who signed. This is the only place where a signature turns into authority.
 
+use core::cell::RefCell;
 use core::num::NonZeroU32;
 
 use crate::key::{KeyId, TufKey};
@@ -14,13 +15,28 @@ pub(crate) struct Signature {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What a signature says about who made it. It narrows the keys to try and decides nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a signature says about who made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
     /// TUF: the key with this id, and no other.
     Key(KeyId),
-    /// DSSE: any key. The envelope's `keyid` is a hint in whatever form the signer's tool likes.
-    Anyone,
+    /// DSSE: any key. The envelope's `keyid` is a hint in whatever form the signer's tool likes; it
+    /// says which signature to try first, and decides nothing.
+    Anyone {
+        /// The hint.
+        hint: String,
+    },
+}
+
+/// A message and its signatures.
+///
+/// What was found out about a key is kept, because the roles of two trust roots have most of their
+/// keys in common, and checking a signature is what costs.
+#[derive(Debug)]
+pub(crate) struct SignedMessage {
+    message: Vec<u8>,
+    signatures: Vec<Signature>,
+    checked: RefCell<Vec<(TufKey, bool)>>,
 }
 
 /// A role with its keys at hand.
@@ -87,15 +103,46 @@ impl Signers {
     }
 }
 
-/// Checks that enough of the role's keys signed `message`.
+impl SignedMessage {
+    pub(crate) const fn new(message: Vec<u8>, signatures: Vec<Signature>) -> Self {
+        Self { message, signatures, checked: RefCell::new(Vec::new()) }
+    }
+
+    /// Whether any of the signatures is by this key, in the spelling that its id is made of.
+    fn is_signed_by(&self, key: &TufKey) -> bool {
+        let known = self.checked.borrow().iter().find(|(known, _)| known == key).map(|(_, is)| *is);
+        known.unwrap_or_else(|| {
+            let is_signed = self.check(key);
+            self.checked.borrow_mut().push((key.clone(), is_signed));
+            is_signed
+        })
+    }
+
+    fn check(&self, key: &TufKey) -> bool {
+        let id = key.id().to_string();
+        let (hinted, others): (Vec<_>, Vec<_>) =
+            self.signatures.iter().partition(|signature| match &signature.claim {
+                Claim::Key(_) => true,
+                Claim::Anyone { hint } => *hint == id,
+            });
+        hinted.into_iter().chain(others).any(|signature| {
+            let may_be = match signature.claim {
+                Claim::Key(claimed) => claimed == key.id(),
+                Claim::Anyone { .. } => true,
+            };
+            may_be && matches!(key.public().verify(&self.message, &signature.bytes), Ok(()))
+        })
+    }
+}
+
+/// Checks that enough of the role's keys signed.
 ///
-/// All signatures are tried, so that the answer names everybody who signed.
+/// All keys are tried, so that the answer names everybody who signed.
 pub(crate) fn require_threshold(
     role: &RoleKeys,
-    message: &[u8],
-    signatures: &[Signature],
+    signed: &SignedMessage,
 ) -> Result<Signers, ThresholdError> {
-    let signers = count_signers(role, message, signatures);
+    let signers = count_signers(role, signed);
     let enough = u32::try_from(signers.len()).is_ok_and(|count| count >= role.threshold.get());
     if enough {
         return Ok(Signers { role: role.name.clone(), threshold: role.threshold, keys: signers });
@@ -108,30 +155,22 @@ pub(crate) fn require_threshold(
     })
 }
 
-/// The role's keys that signed `message`, each once.
+/// The role's keys that signed, each once.
 ///
 /// The loop goes over keys, not over signatures: a key is counted once however many signatures it
 /// made, and a second entry for a key that was counted is not another key. The work is bounded by
 /// the limits of envelopes and roots: 64 signatures times 32 keys.
-fn count_signers(role: &RoleKeys, message: &[u8], signatures: &[Signature]) -> Vec<TufKey> {
+fn count_signers(role: &RoleKeys, signed: &SignedMessage) -> Vec<TufKey> {
     let mut signers: Vec<TufKey> = Vec::new();
     for key in &role.keys {
         if signers.iter().any(|counted| counted.public() == key.public()) {
             continue;
         }
-        if signatures.iter().any(|signature| is_by(key, message, signature)) {
+        if signed.is_signed_by(key) {
             signers.push(key.clone());
         }
     }
     signers
-}
-
-fn is_by(key: &TufKey, message: &[u8], signature: &Signature) -> bool {
-    let claimed = match signature.claim {
-        Claim::Key(id) => id == key.id(),
-        Claim::Anyone => true,
-    };
-    claimed && matches!(key.public().verify(message, &signature.bytes), Ok(()))
 }
 
 fn missing_hint(found: &[KeyId]) -> String {
@@ -160,22 +199,29 @@ mod tests {
         Signature { claim, bytes: key.sign(b"message") }
     }
 
+    fn judge(role: &RoleKeys, signatures: &[Signature]) -> Result<Signers, ThresholdError> {
+        require_threshold(role, &SignedMessage::new(b"message".to_vec(), signatures.to_vec()))
+    }
+
     fn keys(seeds: &[u8]) -> Vec<TufKey> {
         seeds.iter().map(|seed| TufKey::new(key(*seed).public_key().clone())).collect()
     }
 
     #[test]
     fn different_keys_reach_the_threshold() {
-        let signatures = [by(&key(1), Claim::Anyone), by(&key(3), Claim::Key(key(3).key_id()))];
-        let signers = require_threshold(&role(keys(&[1, 2, 3]), 2), b"message", &signatures);
+        let signatures = [
+            by(&key(1), Claim::Anyone { hint: String::new() }),
+            by(&key(3), Claim::Key(key(3).key_id())),
+        ];
+        let signers = judge(&role(keys(&[1, 2, 3]), 2), &signatures);
         assert_eq!(signers.unwrap().keys(), keys(&[1, 3]));
     }
 
     #[test]
     fn one_key_counts_once_however_often_it_signed_or_is_listed() {
-        let signatures = vec![by(&key(1), Claim::Anyone); 3];
+        let signatures = vec![by(&key(1), Claim::Anyone { hint: String::new() }); 3];
         let twice = role(keys(&[1, 1, 2]), 2);
-        let error = require_threshold(&twice, b"message", &signatures).unwrap_err();
+        let error = judge(&twice, &signatures).unwrap_err();
         assert_eq!(error.found, [key(1).key_id()]);
         assert_eq!(
             error.to_string(),
@@ -194,26 +240,48 @@ mod tests {
         assert_ne!(usual.id(), bare.id());
         let signatures = [&usual, &bare].map(|key| by(&secret, Claim::Key(key.id())));
         let role = role(vec![usual, bare], 2);
-        assert!(require_threshold(&role, b"message", &signatures).is_err());
+        assert!(judge(&role, &signatures).is_err());
+    }
+
+    #[test]
+    fn a_hint_decides_nothing() {
+        let hint = |key: &SigningKey| Claim::Anyone { hint: key.key_id().to_string() };
+        // Each names the other's key.
+        let signatures = [by(&key(1), hint(&key(2))), by(&key(2), hint(&key(1)))];
+        let signers = judge(&role(keys(&[1, 2]), 2), &signatures).unwrap();
+        assert_eq!(signers.keys(), keys(&[1, 2]));
+        let foreign = [by(&key(3), hint(&key(1)))];
+        assert!(judge(&role(keys(&[1]), 1), &foreign).is_err());
+    }
+
+    #[test]
+    fn what_was_found_out_for_one_role_holds_for_another() {
+        let signatures = vec![by(&key(1), Claim::Key(key(1).key_id()))];
+        let signed = SignedMessage::new(b"message".to_vec(), signatures);
+        for _ in 0..2 {
+            assert!(require_threshold(&role(keys(&[1, 2]), 1), &signed).is_ok());
+            assert!(require_threshold(&role(keys(&[2, 3]), 1), &signed).is_err());
+        }
     }
 
     #[test]
     fn a_signature_that_claims_another_key_is_not_counted() {
         let signatures = [by(&key(1), Claim::Key(key(2).key_id()))];
-        assert!(require_threshold(&role(keys(&[1, 2]), 1), b"message", &signatures).is_err());
+        assert!(judge(&role(keys(&[1, 2]), 1), &signatures).is_err());
     }
 
     #[test]
     fn nothing_and_foreign_signatures_reach_no_threshold() {
         let role = role(keys(&[1]), 1);
-        assert!(require_threshold(&role, b"message", &[]).is_err());
-        let foreign = [by(&key(2), Claim::Anyone)];
+        assert!(judge(&role, &[]).is_err());
+        let foreign = [by(&key(2), Claim::Anyone { hint: String::new() })];
         assert_eq!(
-            require_threshold(&role, b"message", &foreign).unwrap_err().to_string(),
+            judge(&role, &foreign).unwrap_err().to_string(),
             "0 of the role `targets`'s 1 keys signed this, 1 must: it is signed by other keys or \
              was changed after it was signed"
         );
-        let other_message = [by(&key(1), Claim::Anyone)];
-        assert!(require_threshold(&role, b"massage", &other_message).is_err());
+        let other_message = [by(&key(1), Claim::Anyone { hint: String::new() })];
+        let other = SignedMessage::new(b"massage".to_vec(), other_message.to_vec());
+        assert!(require_threshold(&role, &other).is_err());
     }
 }

@@ -90,9 +90,10 @@ fn path(path: &Path) -> &str {
 
 /// The Python whose `cryptography` knows ML-DSA.
 fn peers_python() -> String {
-    let peers = std::env::var("TREESEAL_PEERS");
-    peers.expect("TREESEAL_PEERS is not set: run the tests with `cargo xtask test`")
-        + "/venv/bin/python"
+    match std::env::var("TREESEAL_PEERS") {
+        Ok(peers) => peers + "/venv/bin/python",
+        Err(_) => panic!("TREESEAL_PEERS is not set: run the tests with `cargo xtask test`"),
+    }
 }
 
 fn openssl(arguments: &[&str]) -> String {

@@ -1,10 +1,11 @@
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use treeseal_erofs::{ImageError, WriteError};
 use treeseal_source::{DumpReadError, ImportError};
 use treeseal_store::StoreError;
-use treeseal_sys::FileError;
+use treeseal_sys::{FileError, TpmFloorError};
 use treeseal_token::{TokenError, TokenUri};
 use treeseal_tree::display_path;
 use treeseal_trust::{
@@ -189,6 +190,23 @@ pub enum Error {
     /// A new passphrase was not typed the same twice.
     #[error("the two passphrases differ")]
     PassphrasesDiffer,
+    /// The TPM's floor of a stream could not be read, enrolled, raised or removed.
+    #[error("the floor of the stream `{stream}` in the TPM")]
+    TpmFloor {
+        /// The stream.
+        stream: Stream,
+        /// Why.
+        source: Box<TpmFloorError>,
+    },
+    /// The TPM that is asked for keeps no floor of the stream: it never did, or it was cleared.
+    #[error("the TPM keeps no floor of the stream `{stream}`: it never did, or it was cleared")]
+    NotEnrolled {
+        /// The stream.
+        stream: Stream,
+    },
+    /// No TPM is named.
+    #[error("no TPM is named")]
+    NoTpm,
     /// The system gave no random bytes.
     #[error("the system gives no random bytes")]
     Random {
@@ -392,6 +410,10 @@ impl Error {
         Self::Io { action, path: path.to_owned(), source }
     }
 
+    pub(crate) fn tpm_floor(stream: &Stream) -> impl Fn(TpmFloorError) -> Self + '_ {
+        |source| Self::TpmFloor { stream: stream.clone(), source: Box::new(source) }
+    }
+
     pub(crate) fn token(uri: &TokenUri, source: TokenError) -> Self {
         Self::Token { uri: Box::new(uri.clone()), source: Box::new(source) }
     }
@@ -406,8 +428,8 @@ impl Error {
 
     pub(crate) fn image_differs(
         what: &'static str,
-        expected: impl ToString,
-        found: impl ToString,
+        expected: &dyn fmt::Display,
+        found: &dyn fmt::Display,
     ) -> Self {
         Self::ImageDiffers { what, expected: expected.to_string(), found: found.to_string() }
     }
@@ -425,6 +447,7 @@ impl Error {
             | Self::TreeGone { .. }
             | Self::SealFile { .. }
             | Self::OtherRoot { .. }
+            | Self::NotEnrolled { .. }
             | Self::NotFreshened { .. }
             | Self::RootExpired { .. }
             | Self::Root { .. }
@@ -476,6 +499,12 @@ impl Error {
                  gives the same image, the seal that was signed can be submitted"
                     .to_owned()
             }
+            Self::NotEnrolled { .. } => {
+                "`treeseal floor enrol STREAM` keeps it there; if it was kept there before, find out who \
+                 cleared the TPM first"
+                    .to_owned()
+            }
+            Self::NoTpm => "name it with --tpm or TREESEAL_TPM, like /dev/tpmrm0".to_owned(),
             Self::OtherRoot { .. } => {
                 "`treeseal submit FILE` adds the next version to the chain; to trust somebody else from \
                  now on, remove the pinned root by hand first"

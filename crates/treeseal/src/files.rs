@@ -7,6 +7,9 @@ use std::path::Path;
 
 use crate::Error;
 
+/// A lock on a file, held until it is dropped.
+pub(crate) struct Lock(#[expect(dead_code, reason = "closing it ends the lock")] fs::File);
+
 /// Who may read a file that is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readable {
@@ -75,14 +78,14 @@ pub(crate) fn create(path: &Path, bytes: &[u8], readable: Readable) -> Result<()
 }
 
 /// Waits until no other process has a lock on the file at `path`, and keeps it until dropped.
-pub(crate) fn lock(path: &Path) -> Result<fs::File, Error> {
+pub(crate) fn lock(path: &Path) -> Result<Lock, Error> {
     make_directory(directory_of(path))?;
     let failed = |source| Error::io("lock", path, source);
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
     let file = options.open(path).map_err(failed)?;
     file.lock().map_err(failed)?;
-    Ok(file)
+    Ok(Lock(file))
 }
 
 fn write_new(path: &Path, bytes: &[u8], readable: Readable) -> io::Result<()> {

@@ -2,8 +2,8 @@
 
 use treeseal_store::Store;
 use treeseal_trust::{
-    Clock, Envelope, FreshStatement, RoleName, SealError, SealRequest, Sequence, Standing,
-    Statement, Stream, Timestamp, TrustRoot, TufKey, Verified, verify_seal,
+    Clock, Envelope, FreshStatement, RoleName, SealError, Sequence, Standing, Statement, Stream,
+    Timestamp, TrustRoot, TufKey, Verified, verify_seal,
 };
 
 use crate::identity::open_or_own;
@@ -40,7 +40,7 @@ pub fn freshen(
     let sequence =
         store.current(stream)?.ok_or_else(|| Error::NoSeal { stream: stream.clone() })?;
     let seal = store.seal(stream, sequence)?;
-    let request = SealRequest::new(stream, &state, Clock::Trusted(now));
+    let request = memory::request(locations, &state, stream, Clock::Trusted(now))?;
     let refused =
         |source| Error::Seal { stream: stream.clone(), sequence, source: Box::new(source) };
     let sealed = verify_seal(&seal, &root, &request.for_the_sealer()).map_err(refused)?;

@@ -27,6 +27,7 @@ mod root;
 mod seal;
 mod sealed;
 mod standalone;
+mod tpm;
 
 pub use error::{Answer, Error};
 pub use freshness::{Freshened, freshen};
@@ -39,6 +40,8 @@ pub use root::{pin_root, verify_chain};
 pub use seal::{Prepared, SealOptions, SealSource, Sealed, prepare, seal};
 pub use sealed::{Checked, SealedTree, sha256_of_file};
 pub use standalone::{SealFiles, Verification, verify_files};
+pub use tpm::{enrol_floor, remove_floor, show_floor};
+pub use treeseal_sys::TpmAddress;
 
 pub use {
     treeseal_erofs as erofs, treeseal_source as source, treeseal_store as store,

@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use treeseal_sys::TpmAddress;
 use treeseal_trust::Stream;
 
 use crate::keys::SigningLog;
@@ -18,6 +19,8 @@ pub struct Locations {
     pub keys: PathBuf,
     /// Directory of what is remembered: floors, times seen.
     pub state: PathBuf,
+    /// The TPM that keeps the floors of streams as well, if one is asked for.
+    pub tpm: Option<TpmAddress>,
 }
 
 impl Locations {
@@ -35,6 +38,7 @@ impl Locations {
             root: config.join("root.json"),
             keys: config.join("keys"),
             state: data.join("state"),
+            tpm: None,
         }
     }
 
@@ -46,6 +50,7 @@ impl Locations {
             root: config.join("root.json"),
             keys: config.join("keys"),
             state: state_home.join("treeseal"),
+            tpm: None,
         }
     }
 }

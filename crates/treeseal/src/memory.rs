@@ -3,11 +3,12 @@
 use std::time::SystemTime;
 
 use treeseal_trust::{
-    Clock, MAX_STATE_SIZE, RollbackState, Statement, Timestamp, TrustRoot, Verified,
+    Clock, MAX_STATE_SIZE, RollbackState, SealRequest, Statement, Stream, Timestamp, TrustRoot,
+    Verified,
 };
 
-use crate::files::{self, Readable};
-use crate::{Error, Locations};
+use crate::files::{self, Lock, Readable};
+use crate::{Error, Locations, tpm};
 
 /// Reads what is remembered; `None` where nothing was ever written, or it was lost.
 pub(crate) fn recall(locations: &Locations) -> Result<Option<RollbackState>, Error> {
@@ -17,32 +18,57 @@ pub(crate) fn recall(locations: &Locations) -> Result<Option<RollbackState>, Err
     state.map_err(|source| Error::State { path, source })
 }
 
+/// A seal for `stream` that is not older than what is remembered, in the file and in the TPM.
+pub(crate) fn request<'a>(
+    locations: &Locations,
+    state: &RollbackState,
+    stream: &'a Stream,
+    clock: Clock,
+) -> Result<SealRequest<'a>, Error> {
+    let request = SealRequest::new(stream, state, clock);
+    Ok(match tpm::floor(locations, stream)? {
+        Some(floor) => request.not_below(floor),
+        None => request,
+    })
+}
+
 /// Raises the floors to an accepted seal, and writes them down when that changes anything.
 ///
 /// What is remembered is read again under a lock: another process may have raised it meanwhile, and
-/// must not see its floors fall.
+/// must not see its floors fall. The file comes before the TPM: after a crash between the two the
+/// next seal that is accepted raises the TPM.
 pub(crate) fn remember(
     locations: &Locations,
     root: &TrustRoot,
     seal: &Verified<Statement>,
 ) -> Result<(), Error> {
-    raise(locations, root, Some(seal))
+    if locations.tpm.is_none() && raised(locations, root, Some(seal))?.is_none() {
+        return Ok(());
+    }
+    let lock = lock(locations)?;
+    raise(locations, root, Some(seal), &lock)?;
+    tpm::raise(locations, &seal.stream, seal.sequence, &lock)
 }
 
 /// Raises the floor of the trust root to one that was accepted.
 pub(crate) fn remember_root(locations: &Locations, root: &TrustRoot) -> Result<(), Error> {
-    raise(locations, root, None)
+    if raised(locations, root, None)?.is_none() {
+        return Ok(());
+    }
+    raise(locations, root, None, &lock(locations)?)
+}
+
+/// Waits until no other process changes what is remembered.
+pub(crate) fn lock(locations: &Locations) -> Result<Lock, Error> {
+    files::lock(&locations.state.join(LOCK))
 }
 
 fn raise(
     locations: &Locations,
     root: &TrustRoot,
     seal: Option<&Verified<Statement>>,
+    _lock: &Lock,
 ) -> Result<(), Error> {
-    if raised(locations, root, seal)?.is_none() {
-        return Ok(());
-    }
-    let _lock = files::lock(&locations.state.join(LOCK))?;
     match raised(locations, root, seal)? {
         None => Ok(()),
         Some(state) => files::replace_locked(&locations.state.join(FILE), &state, Readable::ByAll),

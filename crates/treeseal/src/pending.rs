@@ -235,7 +235,7 @@ fn submit_seal(
     let stream = &statement.stream;
     let state = memory::recall(locations)?.unwrap_or_default();
     let bytes = envelope.to_bytes();
-    let accepted = seal::accept_own(&bytes, &root, stream, &state, memory::now()?)?;
+    let accepted = seal::accept_own(locations, &bytes, &root, stream, &state, memory::now()?)?;
     // The pointer never goes back, so what is older than it would be stored for nothing.
     if let Some(current) = store.current(stream)?.filter(|current| *current > statement.sequence) {
         let (expected, found) = (current.number() + 1, statement.sequence.number());

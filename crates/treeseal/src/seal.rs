@@ -8,9 +8,8 @@ use treeseal_sys::{Directory, FileId};
 use treeseal_tree::dump::Strictness;
 use treeseal_tree::{Content, Payload, Tree};
 use treeseal_trust::{
-    Clock, Envelope, Image, ImageDigests, ImageFormat, Objects, RollbackState, SealError,
-    SealRequest, Sequence, Sha256Digest, Statement, Stream, Timestamp, TrustRoot, TufKey, Verified,
-    verify_seal,
+    Clock, Envelope, Image, ImageDigests, ImageFormat, Objects, RollbackState, SealError, Sequence,
+    Sha256Digest, Statement, Stream, Timestamp, TrustRoot, TufKey, Verified, verify_seal,
 };
 use treeseal_verity::{Digester, HashAlgorithm, Hasher, Params};
 
@@ -102,7 +101,7 @@ pub fn seal(
         envelope.attach(&signer.tuf_key(), &signature).map_err(Error::Attach)?;
     }
     let root = work.root.take().unwrap_or(root);
-    let statement = accept_own(&envelope.to_bytes(), &root, stream, &work.state, now)?;
+    let statement = accept_own(locations, &envelope.to_bytes(), &root, stream, &work.state, now)?;
     put_seal(locations, &mut work.writer, &root, &envelope, &statement)?;
     Ok(Sealed { statement, made, stored })
 }
@@ -132,13 +131,14 @@ pub fn prepare(
 
 /// Verifies a seal that was made here, as a reader would. It is not stored if that fails.
 pub(crate) fn accept_own(
+    locations: &Locations,
     envelope: &[u8],
     root: &TrustRoot,
     stream: &Stream,
     state: &RollbackState,
     now: Timestamp,
 ) -> Result<Verified<Statement>, Error> {
-    let request = SealRequest::new(stream, state, Clock::Trusted(now)).for_the_sealer();
+    let request = memory::request(locations, state, stream, Clock::Trusted(now))?.for_the_sealer();
     let refused = |source| Error::OwnSeal { stream: stream.clone(), source: Box::new(source) };
     verify_seal(envelope, root, &request).map_err(refused)
 }

@@ -9,8 +9,7 @@ use treeseal_erofs::{Image, Index, to_tree};
 use treeseal_store::{Store, StoreError};
 use treeseal_tree::{Content, FileType, InodeId, Tree};
 use treeseal_trust::{
-    Envelope, SealRequest, Sequence, Sha256Digest, Statement, Stream, TrustRoot, Verified,
-    verify_seal,
+    Envelope, Sequence, Sha256Digest, Statement, Stream, TrustRoot, Verified, verify_seal,
 };
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
 
@@ -58,8 +57,8 @@ impl SealedTree {
             store.current(stream)?.ok_or_else(|| Error::NoSeal { stream: stream.clone() })?;
         let envelope = store.seal(stream, sequence)?;
         let freshness = store.freshness(stream)?;
-        let request =
-            SealRequest::new(stream, &state, memory::clock()?).with_freshness(freshness.as_deref());
+        let request = memory::request(locations, &state, stream, memory::clock()?)?
+            .with_freshness(freshness.as_deref());
         let statement = verify_seal(&envelope, &root, &request).map_err(|source| Error::Seal {
             stream: stream.clone(),
             sequence,
@@ -234,24 +233,24 @@ fn read_image(store: &Store, statement: &Verified<Statement>) -> Result<(Vec<u8>
         }
     }
     // A statement without images is none.
-    Err(missing.map_or_else(|| Error::image_differs("images", "some", "none"), Into::into))
+    Err(missing.map_or_else(|| Error::image_differs("images", &"some", &"none"), Into::into))
 }
 
 /// The bytes of an image file, if they are what the statement says in every respect.
 pub(crate) fn checked_image(bytes: Vec<u8>, image: &StatedImage) -> Result<Vec<u8>, Error> {
     let size = bytes.len() as u64;
     if size != image.size {
-        return Err(Error::image_differs("size", image.size, size));
+        return Err(Error::image_differs("size", &image.size, &size));
     }
     let sha256 = sha256_of(&bytes);
     if sha256 != image.digests.sha256 {
-        return Err(Error::image_differs("SHA-256", image.digests.sha256, sha256));
+        return Err(Error::image_differs("SHA-256", &image.digests.sha256, &sha256));
     }
     for expected in image.digests.files() {
         let params = Params::with_algorithm(expected.algorithm());
         let found = Digester::digest_of(&params, &bytes);
         if found != *expected {
-            return Err(Error::image_differs("file digest", expected, found));
+            return Err(Error::image_differs("file digest", &expected, &found));
         }
     }
     Ok(bytes)

@@ -62,8 +62,13 @@ pub fn verify_files(
     let remembered = if with_memory { memory::recall(locations)? } else { None };
     let is_first_contact = remembered.is_none();
     let state = remembered.unwrap_or_default();
-    let request =
-        SealRequest::new(&stream, &state, memory::clock()?).with_freshness(freshness.as_deref());
+    let clock = memory::clock()?;
+    let request = if with_memory {
+        memory::request(locations, &state, &stream, clock)?
+    } else {
+        SealRequest::first_contact(&stream, clock)
+    };
+    let request = request.with_freshness(freshness.as_deref());
     let statement = verify_seal(&envelope, &root, &request).map_err(refused)?;
     if let Some(path) = &files.image {
         check_image(path, &statement)?;
@@ -82,7 +87,7 @@ fn check_image(path: &Path, statement: &Verified<Statement>) -> Result<(), Error
     let bytes = match files::read(path, limit) {
         // A larger file is none of them, whatever is in it.
         Err(Error::FileTooLarge { .. }) => {
-            return Err(Error::image_differs("size", largest, "more"));
+            return Err(Error::image_differs("size", &largest, &"more"));
         }
         bytes => bytes?.ok_or_else(|| Error::missing(path))?,
     };
@@ -92,7 +97,7 @@ fn check_image(path: &Path, statement: &Verified<Statement>) -> Result<(), Error
         None => {
             let expected: Vec<String> =
                 statement.images.iter().map(|image| image.digests.sha256.to_hex()).collect();
-            Err(Error::image_differs("SHA-256", expected.join(" or "), sha256))
+            Err(Error::image_differs("SHA-256", &expected.join(" or "), &sha256))
         }
     }
 }

@@ -5,13 +5,16 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What the tests run beside the programs of a minimal system.
+/// What the tests run beside the programs of a minimal system, and the C compiler that building
+/// tough takes.
 const PACKAGES: &[&str] = &[
     "acl",
     "attr",
     "erofs-utils",
     "faketime",
     "fsverity",
+    "gcc",
+    "libc6-dev",
     "opensc",
     "openssl",
     "rsync",

@@ -154,3 +154,47 @@ pub(crate) struct Freshen {
     #[command(flatten)]
     pub(crate) places: Places,
 }
+
+/// Keep the rollback floor of a stream in the TPM
+#[derive(Debug, Subcommand)]
+pub(crate) enum Floor {
+    Enrol(FloorEnrol),
+    /// Say which floor the TPM keeps
+    #[command(
+        after_help = "Example:\n  treeseal floor show acme/os/x86_64/stable --tpm /dev/tpmrm0"
+    )]
+    Show(FloorChange),
+    /// End to keep the floor of a stream in the TPM
+    #[command(
+        after_help = "Example:\n  treeseal floor remove acme/os/x86_64/stable --tpm /dev/tpmrm0"
+    )]
+    Remove(FloorChange),
+}
+
+/// Begin to keep the floor of a stream in the TPM, or move it up
+///
+/// From then on every command that is given this TPM accepts nothing below its floor, and raises it.
+/// It protects from nothing while the password of the TPM's owner is empty.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal floor enrol acme/os/x86_64/stable --tpm /dev/tpmrm0")]
+pub(crate) struct FloorEnrol {
+    /// The sequence to begin at [default: the one that is remembered, or 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) sequence: Option<u64>,
+    #[command(flatten)]
+    pub(crate) change: FloorChange,
+}
+
+/// Which floor is meant, and by whom it is changed
+#[derive(Debug, Args)]
+pub(crate) struct FloorChange {
+    /// The stream
+    pub(crate) stream: String,
+    /// Ask for the password of the TPM's owner [default: it is empty]
+    #[arg(long)]
+    pub(crate) owner_password: bool,
+    #[command(flatten)]
+    pub(crate) passphrase: Passphrase,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}

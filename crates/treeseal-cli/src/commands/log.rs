@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 use treeseal::history::{self, LogEntry, Mark};
+use treeseal::trust::SealError;
 
 use super::stream;
 use crate::args::Log;
@@ -67,6 +68,6 @@ fn as_json(entry: &LogEntry) -> Value {
         "signers": entry.signers.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "current": entry.is_current,
         "marks": entry.marks.iter().map(code).collect::<Vec<_>>(),
-        "refused": entry.refused.as_ref().map(|error| error.code()),
+        "refused": entry.refused.as_ref().map(SealError::code),
     })
 }

@@ -5,6 +5,7 @@ mod diff;
 mod digest;
 mod docs;
 mod extract;
+mod floor;
 mod freshen;
 mod image;
 mod import;
@@ -42,6 +43,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Outcome,
         Command::Attach(attach) => sign::attach(attach, output),
         Command::Submit(submit) => sign::submit(submit, output),
         Command::Freshen(freshen) => freshen::run(freshen, output),
+        Command::Floor(floor) => floor::run(floor, output),
         Command::Digest(digest) => digest::run(digest, output),
         Command::Image(image) => image::run(image, output),
         Command::Store(store) => store::run(store, output),

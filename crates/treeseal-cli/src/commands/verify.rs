@@ -59,6 +59,12 @@ fn verify_alone(
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
     let with_memory = arguments.places.state.is_some();
+    if arguments.places.tpm.is_some() && !with_memory {
+        return Err(Failure::usage(
+            "a TPM is to be asked, and no memory is to be kept",
+            "give --state as well: the floors in a TPM stand beside what is remembered there",
+        ));
+    }
     let mut places = arguments.places.clone();
     if places.root.is_some() {
         // There need be no place for a store, nor for a memory that nobody asked for.

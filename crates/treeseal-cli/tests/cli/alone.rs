@@ -269,6 +269,9 @@ fn options_that_need_a_seal_say_so() {
     run(&reader, 2, &format!("verify {STREAM} --image 1.image --root 1.root")).says("--seal");
     run(&reader, 2, "verify --root 1.root").says("required");
     run(&reader, 2, "verify --seal 1.seal --deep --root 1.root").says("cannot be used with");
+    // What was asked for is not left out in silence.
+    run(&reader, 2, "verify --seal 1.seal --root 1.root --tpm /dev/tpm0")
+        .says("hint: give --state");
 }
 
 #[test]

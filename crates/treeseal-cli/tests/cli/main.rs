@@ -21,6 +21,7 @@ mod memory;
 mod seal;
 mod signing;
 mod tamper;
+mod tpm;
 mod usr;
 
 mod support;

@@ -29,6 +29,11 @@ impl Run {
         }
     }
 
+    /// Runs a program that was put together elsewhere.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self::new(command.stdin(Stdio::null()).output().unwrap())
+    }
+
     /// stdout as text.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
@@ -305,6 +310,7 @@ pub(crate) fn treeseal() -> Command {
         .env_remove("TREESEAL_STATE")
         .env_remove("TREESEAL_PKCS11_MODULE")
         .env_remove("CREDENTIALS_DIRECTORY")
+        .env_remove("TREESEAL_TPM")
         .stdin(Stdio::null());
     command
 }

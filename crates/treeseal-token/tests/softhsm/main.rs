@@ -29,7 +29,7 @@ fn keys_of_both_types_sign() {
         softhsm.key("A", P256, "nist", "02");
         for (object, scheme) in [("edwards", "ed25519"), ("nist", "ecdsa-sha2-nistp256")] {
             let key = open(&format!("pkcs11:token=A;object={object}")).unwrap();
-            assert_eq!(key.public_key().scheme(), scheme);
+            assert_eq!(key.public_key().algorithm().scheme(), scheme);
             for length in LENGTHS {
                 let message = &counter_words(300_000)[..length];
                 let signature = key.sign(message).unwrap();

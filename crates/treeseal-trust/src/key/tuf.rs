@@ -18,6 +18,7 @@ pub struct TufKey {
     public: PublicKey,
     /// Whether the PEM ends with a line feed; always true for Ed25519.
     line_feed: bool,
+    id: KeyId,
 }
 
 /// A TUF key id: SHA-256 of the canonical JSON of the key object.
@@ -28,8 +29,13 @@ pub struct KeyId([u8; 32]);
 
 impl TufKey {
     /// The usual spelling of a key.
-    pub const fn new(public: PublicKey) -> Self {
-        Self { public, line_feed: true }
+    pub fn new(public: PublicKey) -> Self {
+        Self::spelled(public, true)
+    }
+
+    fn spelled(public: PublicKey, line_feed: bool) -> Self {
+        let text = canonical::to_bytes(&object(&public, line_feed));
+        Self { id: KeyId(*Sha256Digest::of(&text).as_bytes()), public, line_feed }
     }
 
     /// The key itself.
@@ -38,14 +44,15 @@ impl TufKey {
     }
 
     /// The id of this spelling of the key.
-    pub fn id(&self) -> KeyId {
-        KeyId(*Sha256Digest::of(&canonical::to_bytes(&self.to_json())).as_bytes())
+    pub const fn id(&self) -> KeyId {
+        self.id
     }
 
     /// The spelling without a line feed after the PEM; an Ed25519 key has no second spelling.
     #[cfg(test)]
     pub(crate) fn without_line_feed(self) -> Self {
-        Self { line_feed: matches!(self.public, PublicKey::Ed25519(_)), ..self }
+        let line_feed = matches!(self.public, PublicKey::Ed25519(_));
+        Self::spelled(self.public, line_feed)
     }
 
     /// The key object: exactly `keytype`, `scheme` and `keyval` with `public`.
@@ -67,29 +74,34 @@ impl TufKey {
                 let key = PublicKey::from_pem(&public)?;
                 let line_feed = public.ends_with('\n');
                 let fits = key.algorithm() == algorithm;
-                fits.then_some(Self { public: key, line_feed }).ok_or(KeyError::Pem)
+                if fits { Ok(Self::spelled(key, line_feed)) } else { Err(KeyError::Pem) }
             }
         }
     }
 
     pub(crate) fn to_json(&self) -> Json {
-        let public = match &self.public {
-            PublicKey::Ed25519(key) => hex::encode(key.as_bytes()),
-            PublicKey::EcdsaP256(_) | PublicKey::MlDsa65(_) => {
-                let mut text = self.public.to_pem();
-                if !self.line_feed {
-                    text.pop();
-                }
-                text
-            }
-        };
-        let algorithm = self.public.algorithm();
-        Json::object([
-            ("keytype", algorithm.key_type().into()),
-            ("scheme", algorithm.scheme().into()),
-            ("keyval", Json::object([("public", public.into())])),
-        ])
+        object(&self.public, self.line_feed)
     }
+}
+
+/// The key object in one of its spellings.
+fn object(key: &PublicKey, line_feed: bool) -> Json {
+    let public = match key {
+        PublicKey::Ed25519(key) => hex::encode(key.as_bytes()),
+        PublicKey::EcdsaP256(_) | PublicKey::MlDsa65(_) => {
+            let mut text = key.to_pem();
+            if !line_feed {
+                text.pop();
+            }
+            text
+        }
+    };
+    let algorithm = key.algorithm();
+    Json::object([
+        ("keytype", algorithm.key_type().into()),
+        ("scheme", algorithm.scheme().into()),
+        ("keyval", Json::object([("public", public.into())])),
+    ])
 }
 
 impl From<PublicKey> for TufKey {

@@ -27,6 +27,11 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// The passphrase that is meant by `what`, like `password of the TPM's owner`.
+    pub fn new(what: &str) -> Self {
+        Self { what: what.to_owned(), key_file: None, is_new: false }
+    }
+
     pub(crate) fn key_file(path: &Path) -> Self {
         let what = format!("passphrase of the key file {}", path.display());
         Self { what, key_file: Some(path.to_owned()), is_new: false }

@@ -97,10 +97,8 @@ pub(super) fn allow(arguments: &RootAllow, output: &mut Output) -> Result<Outcom
     let roles = arguments.role.iter().map(|name| role(name)).collect::<Result<Vec<_>, _>>()?;
     let min_sequence = arguments.min_sequence.map(sequence).transpose()?;
     let tolerance = units::seconds(&arguments.tolerance)?;
-    let freshness = match arguments.freshness.as_deref().map(role).transpose()? {
-        Some(role) => Some(FreshnessRule { role, tolerance }),
-        None => None,
-    };
+    let freshness = arguments.freshness.as_deref().map(role).transpose()?;
+    let freshness = freshness.map(|role| FreshnessRule { role, tolerance });
     change(&arguments.draft, output, |content| {
         content.allow(pattern, roles, min_sequence, freshness);
         Ok(())

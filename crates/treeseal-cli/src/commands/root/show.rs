@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use treeseal::draft;
 use treeseal::pending::{self, Standing};
-use treeseal::trust::{AtBoot, Extension, KeyId, RootContent, StreamPattern, StreamRule};
+use treeseal::trust::{
+    AtBoot, Extension, KeyId, Role, RoleName, RootContent, StreamPattern, StreamRule,
+};
 
 use crate::args::RootShow;
 use crate::commands::sign;
@@ -38,7 +40,13 @@ pub(super) fn run(arguments: &RootShow, output: &mut Output) -> Result<Outcome, 
 /// All that a root says, a line for each thing. Equal lines say the same.
 pub(super) fn table(content: &RootContent) -> Vec<String> {
     let mut lines = vec![format!("expires {}", content.expires)];
+    let root = content.role(&RoleName::root());
+    let follows = |name: &RoleName, role: &Role| *name != RoleName::root() && Some(role) == root;
     for (name, role) in content.all_roles() {
+        if follows(name, role) {
+            lines.push(format!("role {name}: as root"));
+            continue;
+        }
         let keys = role.key_ids.len();
         lines.push(format!("role {name}: {} of {keys} keys must sign", role.threshold));
         for id in &role.key_ids {
@@ -71,7 +79,7 @@ fn key(content: &RootContent, id: &KeyId) -> String {
 }
 
 fn stream(pattern: &StreamPattern, rule: &StreamRule) -> String {
-    let roles: Vec<&str> = rule.roles.iter().map(|role| role.as_str()).collect();
+    let roles: Vec<&str> = rule.roles.iter().map(RoleName::as_str).collect();
     let mut line = format!(
         "streams {pattern}: sealed by {}, from sequence {}",
         roles.join(" and "),
@@ -108,7 +116,7 @@ fn restrictions(extension: &Extension) -> Vec<String> {
 }
 
 fn as_json(content: &RootContent, standing: Option<&Standing>) -> Value {
-    let role = |role: &treeseal::trust::Role| {
+    let role = |role: &Role| {
         let keys = role.key_ids.iter().map(|id| {
             let extension = content.extension.as_ref();
             json!({
