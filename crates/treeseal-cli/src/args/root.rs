@@ -136,7 +136,7 @@ pub(crate) struct RootAllow {
     /// The lowest sequence that is accepted [default: as it is]
     #[arg(long, value_name = "N")]
     pub(crate) min_sequence: Option<u64>,
-    /// Seals need a freshness statement by this role
+    /// Seals need a freshness statement by this role [default: they need none]
     #[arg(long, value_name = "ROLE")]
     pub(crate) freshness: Option<String>,
     /// How long after its end a freshness statement may be missing

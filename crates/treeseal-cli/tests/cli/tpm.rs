@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Machine, Run, STREAM};
+use crate::support::{Machine, Run, STREAM, assert_unchanged, snapshot};
 
 /// A TPM with a state of its own, ended when dropped.
 struct Swtpm(Child);
@@ -84,6 +84,27 @@ fn a_machine_whose_disk_is_put_back_accepts_no_older_tree_with_a_tpm() {
     // A TPM that was cleared is no TPM that remembers nothing.
     with_tpm(&machine, &["floor", "remove", STREAM]).ok();
     with_tpm(&machine, &["verify", STREAM]).expect_code(1).says("or it was cleared");
+}
+
+#[test]
+fn what_the_tpm_refuses_is_not_sealed_either() {
+    let machine = Machine::new();
+    let _swtpm = Swtpm::start(&machine.path("tpm"));
+    let tree = machine.sealed_sample();
+    let before = snapshot(&machine.store().join("seals"));
+    let seal = |sequence: &str| {
+        with_tpm(
+            &machine,
+            &["seal", tree.to_str().unwrap(), "--stream", STREAM, "--sequence", sequence],
+        )
+    };
+    seal("2").expect_code(1).says("keeps no floor");
+    assert_unchanged(&before, &snapshot(&machine.store().join("seals")));
+    with_tpm(&machine, &["floor", "enrol", STREAM, "--sequence", "5"]).ok();
+    seal("4").expect_code(1).says("the seal has sequence 4, but 5 was accepted before");
+    assert_unchanged(&before, &snapshot(&machine.store().join("seals")));
+    seal("6").ok();
+    with_tpm(&machine, &["verify", STREAM]).ok();
 }
 
 #[test]
