@@ -1,7 +1,7 @@
 //! What the environment says about where things lie. Flags win over it.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use treeseal::{Locations, TpmAddress};
 
@@ -10,22 +10,29 @@ use crate::output::Failure;
 
 /// Where things lie, by the flags, the environment, and the user who runs the command.
 pub(crate) fn locations(places: &Places) -> Result<Locations, Failure> {
-    let mut locations = default_locations()?;
+    let tpm = places.tpm.as_deref().map(TpmAddress::from);
+    // Where all is named, nothing need be known of the user.
+    if let (Some(store), Some(root), Some(state)) = (&places.store, &places.root, &places.state) {
+        let (keys, root) = (keys_beside(root), root.clone());
+        return Ok(Locations { store: store.clone(), root, keys, state: state.clone(), tpm });
+    }
+    let mut locations = Locations { tpm, ..default_locations()? };
     if let Some(store) = &places.store {
         locations.store.clone_from(store);
     }
     if let Some(root) = &places.root {
         locations.root.clone_from(root);
-        // Keys lie beside the root that knows them.
-        if let Some(directory) = root.parent() {
-            locations.keys = directory.join("keys");
-        }
+        locations.keys = keys_beside(root);
     }
     if let Some(state) = &places.state {
         locations.state.clone_from(state);
     }
-    locations.tpm = places.tpm.as_deref().map(TpmAddress::from);
     Ok(locations)
+}
+
+/// Keys lie beside the root that knows them.
+fn keys_beside(root: &Path) -> PathBuf {
+    root.with_file_name("keys")
 }
 
 fn default_locations() -> Result<Locations, Failure> {

@@ -14,7 +14,9 @@ pub(crate) fn seconds(text: &str) -> Result<u64, Failure> {
             "write a number and s, m, h or d after it, like 24h or 7d",
         )
     };
-    let unit = text.chars().next_back().ok_or_else(unusable)?;
+    let mut characters = text.chars();
+    let unit = characters.next_back().ok_or_else(unusable)?;
+    let number = characters.as_str();
     let seconds = match unit {
         's' => 1,
         'm' => 60,
@@ -22,7 +24,10 @@ pub(crate) fn seconds(text: &str) -> Result<u64, Failure> {
         'd' => 86_400,
         _ => return Err(unusable()),
     };
-    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| unusable())?;
+    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(unusable());
+    }
+    let number: u64 = number.parse().map_err(|_| unusable())?;
     number.checked_mul(seconds).ok_or_else(unusable)
 }
 

@@ -122,20 +122,15 @@ impl SigningKey {
     ///
     /// Takes at most 160 MiB and a second or two, whatever the file says.
     pub fn from_encrypted_pem(text: &str, password: &[u8]) -> Result<Self, KeyFileError> {
-        if text.len() > MAX_FILE_SIZE {
-            return Err(KeyFileError::TooLarge { found: text.len() });
-        }
-        let (label, document) = Document::from_pem(text).map_err(|_| KeyFileError::Malformed)?;
-        match label {
-            "ENCRYPTED PRIVATE KEY" => {}
-            "PRIVATE KEY" | "OPENSSH PRIVATE KEY" => return Err(KeyFileError::NotEncrypted),
-            _ => return Err(KeyFileError::Malformed),
-        }
-        let info = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes())
-            .map_err(|_| KeyFileError::Scheme)?;
-        check_scheme(&info.encryption_algorithm)?;
+        let document = encrypted_document(text)?;
+        let info = encrypted_info(&document)?;
         let plain = info.decrypt(password).map_err(|_| KeyFileError::Decrypt)?;
         from_pkcs8(&plain)
+    }
+
+    /// Whether a text is one that [`SigningKey::from_encrypted_pem`] may read with the right password.
+    pub fn check_encrypted_pem(text: &str) -> Result<(), KeyFileError> {
+        encrypted_info(&encrypted_document(text)?).map(drop)
     }
 
     /// The key alone, without its public half: OpenSSL refuses the form of Ed25519 that has both.
@@ -151,6 +146,25 @@ impl SigningKey {
         der.extend_from_slice(self.to_secret().as_slice());
         der
     }
+}
+
+fn encrypted_document(text: &str) -> Result<Document, KeyFileError> {
+    if text.len() > MAX_FILE_SIZE {
+        return Err(KeyFileError::TooLarge { found: text.len() });
+    }
+    let (label, document) = Document::from_pem(text).map_err(|_| KeyFileError::Malformed)?;
+    match label {
+        "ENCRYPTED PRIVATE KEY" => Ok(document),
+        "PRIVATE KEY" | "OPENSSH PRIVATE KEY" => Err(KeyFileError::NotEncrypted),
+        _ => Err(KeyFileError::Malformed),
+    }
+}
+
+fn encrypted_info(document: &Document) -> Result<EncryptedPrivateKeyInfoRef<'_>, KeyFileError> {
+    let info = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes())
+        .map_err(|_| KeyFileError::Scheme)?;
+    check_scheme(&info.encryption_algorithm)?;
+    Ok(info)
 }
 
 /// DER of an unencrypted Ed25519 private key up to its 32 bytes (RFC 8410, section 7).

@@ -426,6 +426,11 @@ impl RootFile {
         self.signatures.iter().map(|(id, _)| *id)
     }
 
+    /// The signatures as they were found, each with the id that it claims.
+    pub fn signatures(&self) -> impl Iterator<Item = (KeyId, &[u8])> {
+        self.signatures.iter().map(|(id, bytes)| (*id, &bytes[..]))
+    }
+
     /// Signs with `key`, unless its signature is there already.
     ///
     /// The root before this one must accept it too: sign with enough of the old keys as well.

@@ -113,6 +113,15 @@ pub enum Error {
         /// What it is.
         what: String,
     },
+    /// A new passphrase has no characters.
+    #[error("the passphrase is empty, and would protect nothing")]
+    EmptyPassphrase,
+    /// The private key would have the name of its public half.
+    #[error("`{}` is the name for the public half of a key", path.display())]
+    NameOfPublicKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file that would be written exists.
     #[error("`{}` exists, and would be overwritten", path.display())]
     Exists {
@@ -268,6 +277,19 @@ pub enum Error {
     /// A signature does not belong to what it is attached to.
     #[error("cannot attach the signature")]
     Attach(#[source] EnvelopeError),
+    /// A signature does not belong to the draft that it is attached to.
+    #[error("cannot attach the signature")]
+    AttachToRoot(#[source] RootError),
+    /// Two files that wait for signatures are not copies of each other.
+    #[error(
+        "`{}` is no copy of `{}`: what is to be signed is not the same", copy.display(), path.display()
+    )]
+    OtherCopy {
+        /// The file.
+        path: PathBuf,
+        /// What should be a copy of it.
+        copy: PathBuf,
+    },
     /// The trust root has expired, so nothing new is sealed under it.
     #[error(
         "the trust root expired at {end}, and it is {now}: nothing is sealed under it any more"
@@ -287,6 +309,16 @@ pub enum Error {
         stream: Stream,
         /// Why.
         source: Box<SealError>,
+    },
+    /// The store does not have what a seal that was prepared is about.
+    #[error("the store no longer has the whole tree of the seal {sequence} of `{stream}`")]
+    TreeGone {
+        /// The stream.
+        stream: Stream,
+        /// The sequence.
+        sequence: Sequence,
+        /// What is missing, or damaged.
+        source: Box<StoreError>,
     },
     /// A directory's path does not make the name of a stream.
     #[error("the path `{}` does not make the name of a stream", path.display())]
@@ -412,6 +444,7 @@ impl Error {
             Self::Seal { .. }
             | Self::SequenceMoved { .. }
             | Self::OwnSeal { .. }
+            | Self::TreeGone { .. }
             | Self::SealFile { .. }
             | Self::OtherRoot { .. }
             | Self::NotEnrolled { .. }
@@ -454,17 +487,45 @@ impl Error {
                     .to_owned()
             }
             Self::NoTpm => "name it with --tpm or TREESEAL_TPM, like /dev/tpmrm0".to_owned(),
+            Self::OwnSeal { source, .. }
+                if matches!(
+                    **source,
+                    SealError::SequenceReused { .. }
+                        | SealError::RolledBack { .. }
+                        | SealError::BelowMinimum { .. }
+                ) =>
+            {
+                "the sequence is used up: make the seal again, and have that one signed".to_owned()
+            }
+            Self::Store(StoreError::Conflict { .. }) => {
+                "another one was faster: make yours again, and have that one signed".to_owned()
+            }
+            Self::TreeGone { .. } => {
+                "import the tree again, with `treeseal seal SOURCE --unsigned NEWFILE`: where that \
+                 gives the same image, the seal that was signed can be submitted"
+                    .to_owned()
+            }
             Self::OtherRoot { .. } => {
                 "`treeseal submit FILE` adds the next version to the chain; to trust somebody else from \
                  now on, remove the pinned root by hand first"
                     .to_owned()
             }
-            Self::PassphrasesDiffer => "nothing was written: try again".to_owned(),
+            Self::PassphrasesDiffer | Self::EmptyPassphrase => {
+                "nothing was written: try again".to_owned()
+            }
+            Self::NameOfPublicKey { path } => {
+                format!("name the file of the private key, like {}", path.with_extension("pem").display())
+            }
             Self::NoSay { .. } => {
                 "`treeseal root show` lists who has which role; nothing was signed".to_owned()
             }
             Self::NoRootToJudge => {
                 "give the root.json of whoever has the stream with --root or TREESEAL_ROOT".to_owned()
+            }
+            Self::DraftVersion { found: 1, .. } => {
+                "to change the draft of a first root, name with --root a place where none is pinned \
+                 yet; to change the pinned root, name a draft that does not exist yet"
+                    .to_owned()
             }
             Self::DraftVersion { .. } => {
                 "remove the draft and make the change again: it begins from the present root"

@@ -35,10 +35,24 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, Error> 
 
 /// Writes a file in place of one that may be there: after a crash there is the old or the new one.
 pub(crate) fn replace(path: &Path, bytes: &[u8], readable: Readable) -> Result<(), Error> {
+    replace_through(path, &format!(".{}.tmp", std::process::id()), bytes, readable)
+}
+
+/// The same for whoever holds a lock on the file: what a process that was killed left goes away.
+pub(crate) fn replace_locked(path: &Path, bytes: &[u8], readable: Readable) -> Result<(), Error> {
+    replace_through(path, ".tmp", bytes, readable)
+}
+
+fn replace_through(
+    path: &Path,
+    ending: &str,
+    bytes: &[u8],
+    readable: Readable,
+) -> Result<(), Error> {
     let directory = directory_of(path);
     make_directory(directory)?;
     let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.tmp", std::process::id()));
+    temporary.push(ending);
     let temporary = Path::new(&temporary);
     let written = write_new(temporary, bytes, readable)
         .and_then(|()| fs::rename(temporary, path))
@@ -75,7 +89,7 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, Error> {
 }
 
 fn write_new(path: &Path, bytes: &[u8], readable: Readable) -> io::Result<()> {
-    // One that a process with this number left when it was killed is of no use to anyone.
+    // One that a process left when it was killed is of no use to anyone.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -41,6 +41,11 @@ pub enum Mark {
     },
     /// The tree is that of the seal before: it was sealed again.
     SameTree,
+    /// The store has it under another sequence than its own.
+    Moved {
+        /// The one that the store has it under.
+        to: Sequence,
+    },
     /// It names another statement as the one before it than the one that is there.
     OtherPrevious,
     /// It was made before the one that comes before it in sequence.
@@ -63,6 +68,9 @@ pub fn log(locations: &Locations, stream: &Stream) -> Result<Vec<LogEntry>, Erro
         let mut entry = entry(&root, stream, &envelope, &statement);
         entry.is_current = current == Some(sequence);
         entry.marks = marks(entries.last(), &entry, &statement);
+        if entry.sequence != sequence {
+            entry.marks.push(Mark::Moved { to: sequence });
+        }
         entries.push(entry);
     }
     if entries.is_empty() {

@@ -4,12 +4,12 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use treeseal_trust::{
-    Extension, KeyAlgorithm, KeyId, RoleName, RootContent, RootFile, Sequence, SigningKey,
-    StreamPattern, StreamRule, Timestamp, TrustRoot, TufKey,
+    Extension, KeyAlgorithm, KeyId, RoleName, RootContent, RootFile, Sequence, StreamPattern,
+    StreamRule, Timestamp, TrustRoot,
 };
 
 use crate::files::{self, Readable};
-use crate::keys::{self, KeyPlace, Passphrases, Signer};
+use crate::keys::{self, KeyPlace, Passphrases, Signature, Signer, SigningLog};
 use crate::root::pinned_root;
 use crate::{Error, Locations};
 
@@ -58,24 +58,21 @@ impl Identity {
     }
 
     /// Makes a key, and pins a root that trusts it alone.
-    pub(crate) fn make(
-        locations: &Locations,
-        now: Timestamp,
-        passphrases: &mut dyn Passphrases,
-    ) -> Result<Self, Error> {
+    pub(crate) fn make(locations: &Locations, now: Timestamp) -> Result<Self, Error> {
         let key_file = own_key_file(locations);
         let key = keys::random_key(KeyAlgorithm::Ed25519)?;
         let password = hex(&keys::random::<32>()?);
-        let root = own_root(&key, now)?;
-
         // The root last: with it the identity is there.
         let password_file = keys::password_file(&key_file);
         files::replace(&password_file, password.as_bytes(), Readable::ByOwner)?;
         keys::write_key(&key_file, &key, password.as_bytes(), files::replace)?;
+        let (id, root_file) = (key.key_id(), locations.root.clone());
+        let signer = Signer::of_file(key_file.clone(), key);
+        let root = own_root(&signer, now, &locations.signing_log())?;
         files::replace(&locations.root, &root, Readable::ByAll)?;
         let root = pinned_root(locations)?;
-        let made = NewIdentity { key: key.key_id(), key_file, root_file: locations.root.clone() };
-        Ok(Self { root, signers: open_or_own(locations, &[], passphrases)?, made: Some(made) })
+        let made = NewIdentity { key: id, key_file, root_file };
+        Ok(Self { root, signers: vec![signer], made: Some(made) })
     }
 }
 
@@ -94,8 +91,9 @@ fn own_key_file(locations: &Locations) -> PathBuf {
 }
 
 /// A root with one key for everything: it may seal every stream from the first sequence on.
-fn own_root(key: &SigningKey, now: Timestamp) -> Result<Vec<u8>, Error> {
-    let key_of_all = [TufKey::new(key.public_key().clone())];
+fn own_root(signer: &Signer, now: Timestamp, log: &SigningLog) -> Result<Vec<u8>, Error> {
+    let key = signer.tuf_key();
+    let key_of_all = [key.clone()];
     let one = NonZeroU32::MIN;
     let expires = now.saturating_add(ROOT_LIFETIME);
     let mut content = RootContent::new(expires, (one, &key_of_all), (one, &key_of_all));
@@ -106,7 +104,9 @@ fn own_root(key: &SigningKey, now: Timestamp) -> Result<Vec<u8>, Error> {
     content.extension = Some(extension);
     let own = |source| Error::MakeRoot { source };
     let mut file = RootFile::new(content).map_err(own)?;
-    file.sign(key).map_err(own)?;
+    let what = Signature::Root { version: file.content().version };
+    let signature = signer.sign(&file.bytes_to_sign(), &what, log)?;
+    file.attach(&key, signature).map_err(own)?;
     Ok(file.to_bytes())
 }
 

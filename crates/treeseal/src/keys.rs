@@ -64,6 +64,11 @@ impl Signer {
         Ok(Self { place: place.clone(), key })
     }
 
+    /// A key that was made or read here.
+    pub(crate) const fn of_file(path: PathBuf, key: SigningKey) -> Self {
+        Self { place: KeyPlace::File(path), key: PrivateKey::InMemory(key) }
+    }
+
     /// The public half.
     pub fn public_key(&self) -> &PublicKey {
         match &self.key {
@@ -146,12 +151,18 @@ pub fn new_key(
     passphrases: &mut dyn Passphrases,
 ) -> Result<NewKey, Error> {
     let public = path.with_extension("pub");
+    if public == path {
+        return Err(Error::NameOfPublicKey { path: path.to_owned() });
+    }
     for path in [path, &public] {
         if path.symlink_metadata().is_ok() {
             return Err(Error::Exists { path: path.to_owned() });
         }
     }
     let passphrase = passphrases.passphrase(&Wanted::new_key_file(path))?;
+    if passphrase.is_empty() {
+        return Err(Error::EmptyPassphrase);
+    }
     let key = random_key(algorithm)?;
     // The public half first: a private key whose public half is unknown is of no use to anyone.
     files::create(&public, key.public_key().to_pem().as_bytes(), Readable::ByAll)?;
@@ -190,6 +201,8 @@ pub fn load_key(path: &Path, passphrases: &mut dyn Passphrases) -> Result<Signin
     let pem = files::read(path, MAX_KEY_FILE)?;
     let pem = pem.ok_or_else(|| Error::NoKey { path: path.to_owned() })?;
     let pem = String::from_utf8_lossy(&pem);
+    // Nobody is asked for the passphrase of something else.
+    SigningKey::check_encrypted_pem(&pem).map_err(Error::key_file(path))?;
     let passphrase = passphrases.passphrase(&Wanted::key_file(path))?;
     SigningKey::from_encrypted_pem(&pem, &passphrase).map_err(Error::key_file(path))
 }

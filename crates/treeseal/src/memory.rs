@@ -71,7 +71,7 @@ fn raise(
 ) -> Result<(), Error> {
     match raised(locations, root, seal)? {
         None => Ok(()),
-        Some(state) => files::replace(&locations.state.join(FILE), &state, Readable::ByAll),
+        Some(state) => files::replace_locked(&locations.state.join(FILE), &state, Readable::ByAll),
     }
 }
 

@@ -6,18 +6,18 @@
 use std::fmt;
 use std::path::Path;
 
-use treeseal_store::Store;
+use treeseal_store::{Store, StoreError};
 use treeseal_trust::json::{self, Json};
 use treeseal_trust::{
-    Envelope, KeyId, MAX_ENVELOPE_SIZE, PublicKey, RoleName, RootFile, SealError, Signers,
-    Statement, Stream, ThresholdError, TrustRoot, TufKey,
+    Envelope, KeyId, MAX_ENVELOPE_SIZE, PublicKey, RoleName, RootFile, Signers, Statement, Stream,
+    ThresholdError, TrustRoot, TufKey,
 };
 
 use crate::files::{self, Readable};
 use crate::identity::open_or_own;
 use crate::keys::{KeyPlace, Passphrases, Signature, Signer};
 use crate::root::{newest_root, pinned_root, trusted_root};
-use crate::{Error, Locations, memory, seal, sealed};
+use crate::{Error, Locations, draft, memory, seal, sealed};
 
 /// What waits for signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,14 +26,22 @@ enum Pending {
     Root(Box<RootFile>),
 }
 
-/// What a file that waits for signatures is about.
+/// What is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Subject {
     /// A seal.
     Seal {
         /// Its stream.
         stream: Stream,
         /// Its sequence.
+        sequence: u64,
+    },
+    /// That a seal is the newest of its stream.
+    Freshness {
+        /// The stream.
+        stream: Stream,
+        /// The sequence of the seal.
         sequence: u64,
     },
     /// A trust root.
@@ -47,6 +55,9 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Seal { stream, sequence } => write!(f, "the seal {sequence} of `{stream}`"),
+            Self::Freshness { stream, sequence } => {
+                write!(f, "whether the seal {sequence} of `{stream}` is the newest")
+            }
             Self::Root { version } => write!(f, "version {version} of the trust root"),
         }
     }
@@ -157,30 +168,91 @@ pub fn attach(
     Ok(standing)
 }
 
+/// Adds the signatures that another copy of the file has: holders of keys need not wait for each
+/// other. Those that count for nothing are left out.
+pub fn merge(locations: &Locations, path: &Path, copy: &Path) -> Result<Standing, Error> {
+    let mut pending = Pending::read(path)?;
+    let other = Pending::read(copy)?;
+    if pending.message() != other.message() {
+        return Err(Error::OtherCopy { path: path.to_owned(), copy: copy.to_owned() });
+    }
+    let root = trusted_root(locations)?;
+    pending.adopt(&other, &pending.wanted_keys(root.as_ref())?)?;
+    let standing = pending.standing(root.as_ref())?;
+    files::replace(path, &pending.to_bytes(), Readable::ByAll)?;
+    Ok(standing)
+}
+
 /// Puts a file that is signed by all who must into the store: a seal becomes the stream's current
 /// one, a trust root the next of the chain.
 pub fn submit(locations: &Locations, path: &Path) -> Result<Subject, Error> {
     let pending = Pending::read(path)?;
+    let subject = pending.subject();
+    let pinned = pinned_root(locations)?;
+    match pending {
+        Pending::Root(file) => submit_root(locations, pinned, path, &file)?,
+        pending @ Pending::Seal(..) => submit_seal(locations, pinned, pending)?,
+    }
+    Ok(subject)
+}
+
+fn submit_root(
+    locations: &Locations,
+    pinned: TrustRoot,
+    path: &Path,
+    file: &RootFile,
+) -> Result<(), Error> {
+    let present = trusted_root(locations)?.unwrap_or_else(|| pinned.clone());
+    if present.content() == file.content() && present.version() > pinned.version() {
+        return memory::remember_root(locations, &present);
+    }
+    let bytes = file.to_bytes();
+    let next = present.advance(&bytes).map_err(Error::root(path))?;
+    draft::require_future(next.expires())?;
+    // A trust root may be changed before anything was sealed under it.
+    let store = Store::create_or_open(&locations.store)?;
+    let mut writer = store.writer()?;
+    // Again under the lock: somebody may have been faster.
+    let next = newest_root(&store, pinned)?.advance(&bytes).map_err(Error::root(path))?;
+    writer.put_root(next.version(), &bytes)?;
+    memory::remember_root(locations, &next)
+}
+
+fn submit_seal(
+    locations: &Locations,
+    pinned: TrustRoot,
+    mut pending: Pending,
+) -> Result<(), Error> {
     let store = Store::open(&locations.store)?;
     let mut writer = store.writer()?;
-    let root = newest_root(&store, pinned_root(locations)?)?;
-    match &pending {
-        Pending::Root(file) => {
-            let bytes = file.to_bytes();
-            let next = root.advance(&bytes).map_err(Error::root(path))?;
-            writer.put_root(next.version(), &bytes)?;
-            memory::remember_root(locations, &next)?;
-        }
-        Pending::Seal(envelope, statement) => {
-            let state = memory::recall(locations)?.unwrap_or_default();
-            let now = memory::now()?;
-            let stream = &statement.stream;
-            let accepted = seal::accept_own(&envelope.to_bytes(), &root, stream, &state, now)?;
-            sealed::require_tree(&store, &accepted)?;
-            seal::put_seal(locations, &mut writer, &root, envelope, &accepted)?;
-        }
+    let root = newest_root(&store, pinned)?;
+    let stored = pending.stored(&store)?;
+    if let Some((_, copy)) = &stored {
+        // What others attached to the copy in the store stays.
+        pending.adopt(copy, &pending.wanted_keys(Some(&root))?)?;
     }
-    Ok(pending.subject())
+    let Pending::Seal(envelope, statement) = &pending else { return Ok(()) };
+    let stream = &statement.stream;
+    let state = memory::recall(locations)?.unwrap_or_default();
+    let bytes = envelope.to_bytes();
+    let accepted = seal::accept_own(&bytes, &root, stream, &state, memory::now()?)?;
+    // The pointer never goes back, so what is older than it would be stored for nothing.
+    if let Some(current) = store.current(stream)?.filter(|current| *current > statement.sequence) {
+        let (expected, found) = (current.number() + 1, statement.sequence.number());
+        return Err(Error::Sequence { expected, found });
+    }
+    sealed::require_tree(&store, &accepted).map_err(|error| match error {
+        Error::Store(source) => Error::TreeGone {
+            stream: stream.clone(),
+            sequence: accepted.sequence,
+            source: Box::new(source),
+        },
+        other => other,
+    })?;
+    if let Some((present, _)) = &stored {
+        writer.replace_seal(stream, accepted.sequence, present, &bytes)?;
+    }
+    seal::put_seal(locations, &mut writer, &root, envelope, &accepted)
 }
 
 impl Pending {
@@ -201,6 +273,18 @@ impl Pending {
         let statement =
             Statement::parse(envelope.payload()).map_err(|error| failed(error.into()))?;
         Ok(Self::Seal(envelope, Box::new(statement)))
+    }
+
+    /// The copy of the same seal that the store has already: its bytes, and what they are.
+    fn stored(&self, store: &Store) -> Result<Option<(Vec<u8>, Self)>, Error> {
+        let Self::Seal(envelope, statement) = self else { return Ok(None) };
+        let bytes = match store.seal(&statement.stream, statement.sequence) {
+            Err(StoreError::NoSeal { .. }) => return Ok(None),
+            bytes => bytes?,
+        };
+        let copy = Envelope::parse(&bytes).ok();
+        let copy = copy.filter(|copy| copy.payload() == envelope.payload());
+        Ok(copy.map(|copy| (bytes, Self::Seal(copy, statement.clone()))))
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -231,9 +315,28 @@ impl Pending {
     fn attach(&mut self, key: &TufKey, signature: &[u8]) -> Result<(), Error> {
         match self {
             Self::Seal(envelope, _) => envelope.attach(key, signature).map_err(Error::Attach),
-            Self::Root(file) => {
-                file.attach(key, signature.to_vec()).map_err(|source| Error::MakeRoot { source })
+            Self::Root(file) => file.attach(key, signature.to_vec()).map_err(Error::AttachToRoot),
+        }
+    }
+
+    /// Takes over the signatures of `other`, a copy of the same message, that are by one of `keys`.
+    fn adopt(&mut self, other: &Self, keys: &[TufKey]) -> Result<(), Error> {
+        let message = self.message();
+        for key in keys {
+            let is_by_key = |bytes: &&[u8]| key.public().verify(&message, bytes).is_ok();
+            if let Some(signature) = other.signatures().into_iter().find(is_by_key) {
+                self.attach(key, signature)?;
             }
+        }
+        Ok(())
+    }
+
+    fn signatures(&self) -> Vec<&[u8]> {
+        match self {
+            Self::Seal(envelope, _) => {
+                envelope.signatures().iter().map(|signature| &signature.bytes[..]).collect()
+            }
+            Self::Root(file) => file.signatures().map(|(_, bytes)| bytes).collect(),
         }
     }
 
@@ -262,16 +365,7 @@ impl Pending {
         match self {
             Self::Seal(_, statement) => {
                 let root = root.ok_or(Error::NoRootToJudge)?;
-                let rule = root.stream_rule(&statement.stream);
-                let refused = || Error::OwnSeal {
-                    stream: statement.stream.clone(),
-                    source: Box::new(SealError::StreamNotAllowed {
-                        stream: statement.stream.clone(),
-                    }),
-                };
-                let (_, rule) = rule.ok_or_else(refused)?;
-                let roles = rule.roles.iter();
-                Ok(roles.flat_map(|role| root.content().keys_of(role)).cloned().collect())
+                seal::sealing_keys(root, &statement.stream)
             }
             Self::Root(file) => {
                 let present = root.filter(|root| root.version() < file.content().version);

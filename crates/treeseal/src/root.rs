@@ -66,6 +66,7 @@ pub fn verify_chain(files: &[PathBuf]) -> Result<Vec<TrustRoot>, Error> {
 /// That it may be trusted is the caller's knowledge. In the place of another root goes only one that
 /// the chain of that one leads to.
 pub fn pin_root(locations: &Locations, path: &Path) -> Result<TrustRoot, Error> {
+    refuse_root_in_store(locations)?;
     let bytes = read_root(path)?;
     let root = TrustRoot::pinned(&bytes).map_err(Error::root(path))?;
     if locations.root.exists() {
@@ -81,7 +82,9 @@ pub fn pin_root(locations: &Locations, path: &Path) -> Result<TrustRoot, Error> 
 /// A root that lies in the store could be changed by whoever can change the store.
 fn refuse_root_in_store(locations: &Locations) -> Result<(), Error> {
     let real = |path: &Path| path.canonicalize().ok();
-    match (real(&locations.root), real(&locations.store)) {
+    // Where there is no root yet, its directory says where it would lie.
+    let root = real(&locations.root).or_else(|| real(files::directory_of(&locations.root)));
+    match (root, real(&locations.store)) {
         (Some(root), Some(store)) if root.starts_with(&store) => {
             Err(Error::RootInStore { path: locations.root.clone(), store })
         }

@@ -8,14 +8,16 @@ use treeseal_sys::{Directory, FileId};
 use treeseal_tree::dump::Strictness;
 use treeseal_tree::{Content, Payload, Tree};
 use treeseal_trust::{
-    Clock, Envelope, Image, ImageDigests, ImageFormat, Objects, RollbackState, SealRequest,
-    Sequence, Sha256Digest, Statement, Stream, Timestamp, TrustRoot, Verified, verify_seal,
+    Clock, Envelope, Image, ImageDigests, ImageFormat, Objects, RollbackState, SealError,
+    SealRequest, Sequence, Sha256Digest, Statement, Stream, Timestamp, TrustRoot, TufKey, Verified,
+    verify_seal,
 };
 use treeseal_verity::{Digester, HashAlgorithm, Hasher, Params};
 
 use crate::files::{self, Readable};
 use crate::identity::Identity;
 use crate::keys::{KeyPlace, Passphrases, Signature};
+use crate::pending::Subject;
 use crate::progress::{Progress, SinkListener};
 use crate::root::{newest_root, pinned_root};
 use crate::sealed::{self, read_seal};
@@ -83,11 +85,14 @@ pub fn seal(
     let identity = Identity::load(locations, keys, passphrases)?;
     let root = identity.as_ref().map(|identity| identity.root.clone());
     let mut work = Work::start(locations, options, root, now)?;
+    for signer in identity.iter().flat_map(|identity| &identity.signers) {
+        work.require_say(&signer.tuf_key())?;
+    }
     let (statement, stored) = work.import(options, progress)?;
     // Nothing is made for a tree that cannot be sealed.
     let Identity { root, signers, made } = match identity {
         Some(identity) => identity,
-        None => Identity::make(locations, now, passphrases)?,
+        None => Identity::make(locations, now)?,
     };
     let mut envelope = Envelope::unsigned(&statement).map_err(Error::Statement)?;
     let stream = &statement.stream;
@@ -96,7 +101,7 @@ pub fn seal(
         let signature = signer.sign(&envelope.pae_bytes(), &what, &locations.signing_log())?;
         envelope.attach(&signer.tuf_key(), &signature).map_err(Error::Attach)?;
     }
-    let root = newest_root(work.writer.store(), root)?;
+    let root = work.root.take().unwrap_or(root);
     let statement = accept_own(&envelope.to_bytes(), &root, stream, &work.state, now)?;
     put_seal(locations, &mut work.writer, &root, &envelope, &statement)?;
     Ok(Sealed { statement, made, stored })
@@ -154,6 +159,8 @@ pub(crate) fn put_seal(
 /// A tree on its way into the store.
 struct Work {
     writer: Writer,
+    /// The newest trust root, if there is any yet.
+    root: Option<TrustRoot>,
     state: RollbackState,
     source: SealSource,
     stream: Stream,
@@ -179,11 +186,26 @@ impl Work {
         if let Some(end) = root.as_ref().map(TrustRoot::expires).filter(|end| now >= *end) {
             return Err(Error::RootExpired { end, now });
         }
+        if let Some(root) = &root {
+            sealing_keys(root, &stream)?;
+        }
         let previous = previous_seal(&store, &stream)?;
-        let least = least_sequence(root.as_ref(), previous.as_ref(), &state, &stream);
+        // Also those that nothing points to: a seal that was stopped has used its sequence up.
+        let stored = store.sequences(&stream)?.last().copied();
+        let least = least_sequence(root.as_ref(), stored, &state, &stream);
         let sequence = sequence(options.sequence, least)?;
         let previous = previous.map(|(_, digest)| digest);
-        Ok(Self { writer, state, source, stream, sequence, previous, now })
+        Ok(Self { writer, root, state, source, stream, sequence, previous, now })
+    }
+
+    /// Refuses a key whose signature would count for nothing.
+    fn require_say(&self, key: &TufKey) -> Result<(), Error> {
+        let Some(root) = &self.root else { return Ok(()) };
+        if sealing_keys(root, &self.stream)?.iter().any(|wanted| wanted.public() == key.public()) {
+            return Ok(());
+        }
+        let (stream, sequence) = (self.stream.clone(), self.sequence.number());
+        Err(Error::NoSay { key: key.id(), what: Subject::Seal { stream, sequence } })
     }
 
     /// Stores objects and images, and says what a seal of them is to say.
@@ -267,6 +289,16 @@ impl SealSource {
 /// Longest name of a source in a statement, in bytes: `spec/seal.md`.
 const MAX_SOURCE_NAME: usize = 1024;
 
+/// The keys that seal a stream, in all roles of its rule. A stream without a rule is refused: a seal
+/// that nobody may make is not begun.
+pub(crate) fn sealing_keys(root: &TrustRoot, stream: &Stream) -> Result<Vec<TufKey>, Error> {
+    let (_, rule) = root.stream_rule(stream).ok_or_else(|| Error::OwnSeal {
+        stream: stream.clone(),
+        source: Box::new(SealError::StreamNotAllowed { stream: stream.clone() }),
+    })?;
+    Ok(rule.roles.iter().flat_map(|role| root.content().keys_of(role)).cloned().collect())
+}
+
 /// The sequence and payload digest of the seal that the store has as current.
 fn previous_seal(
     store: &Store,
@@ -280,15 +312,15 @@ fn previous_seal(
 /// The sequence after everything that was seen, and not below what the trust root accepts.
 fn least_sequence(
     root: Option<&TrustRoot>,
-    previous: Option<&(Sequence, Sha256Digest)>,
+    stored: Option<Sequence>,
     state: &RollbackState,
     stream: &Stream,
 ) -> u64 {
-    let after_previous = previous.map_or(1, |(sequence, _)| sequence.number() + 1);
+    let after_stored = stored.map_or(1, |sequence| sequence.number() + 1);
     let after_seen = state.floor(stream).map_or(1, |floor| floor.sequence.number() + 1);
     let rule = root.and_then(|root| root.stream_rule(stream));
     let accepted = rule.map_or(1, |(_, rule)| rule.min_sequence.number());
-    after_previous.max(after_seen).max(accepted)
+    after_stored.max(after_seen).max(accepted)
 }
 
 /// The sequence asked for, or the least that can be.

@@ -11,6 +11,7 @@ const PACKAGES: &[&str] = &[
     "acl",
     "attr",
     "erofs-utils",
+    "faketime",
     "fsverity",
     "gcc",
     "libc6-dev",

@@ -105,17 +105,21 @@ pub(crate) struct SignRequest {
     pub(crate) key: PathBuf,
 }
 
-/// Add a signature that was made elsewhere
+/// Add a signature that was made elsewhere, or all that another copy of the file has
+///
+/// Signatures that count for nothing are refused, or left out of a copy.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  treeseal attach usr.seal.json signature --key token.pub")]
+#[command(after_help = "Example:\n  treeseal attach usr.seal.json signature --key token.pub\n  \
+        treeseal attach draft.json draft-of-bob.json")]
 pub(crate) struct Attach {
     /// A seal that was made with `seal --unsigned`, or the draft of a trust root
     pub(crate) file: PathBuf,
-    /// The signature: 64 bytes for Ed25519, DER for P-256, 3309 bytes for ML-DSA-65
+    /// The signature: 64 bytes for Ed25519, DER for P-256, 3309 bytes for ML-DSA-65. Without --key a
+    /// copy of FILE that others have signed
     pub(crate) signature: PathBuf,
-    /// The public key of whoever signed
+    /// The public key of whoever made the signature
     #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
+    pub(crate) key: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) places: Places,
 }

@@ -41,6 +41,7 @@ fn describe(mark: &Mark) -> String {
         Mark::Gap { after: Some(sequence) } => format!("gap after {sequence}"),
         Mark::Gap { after: None } => "earlier ones are not here".to_owned(),
         Mark::SameTree => "the same tree, sealed again".to_owned(),
+        Mark::Moved { to } => format!("lies under {to}, which is not its sequence"),
         Mark::OtherPrevious => "does not name the one before it".to_owned(),
         Mark::BackInTime => "made before the one before it".to_owned(),
         _ => "remarkable".to_owned(),
@@ -51,6 +52,7 @@ fn code(mark: &Mark) -> &'static str {
     match mark {
         Mark::Gap { .. } => "gap",
         Mark::SameTree => "same_tree",
+        Mark::Moved { .. } => "moved",
         Mark::OtherPrevious => "other_previous",
         Mark::BackInTime => "back_in_time",
         _ => "other",

@@ -32,9 +32,14 @@ pub(super) fn request(arguments: &SignRequest, output: &mut Output) -> Result<Ou
 
 pub(super) fn attach(arguments: &Attach, output: &mut Output) -> Result<Outcome, Failure> {
     let locations = environment::locations(&arguments.places)?;
-    let key = keys::load_public_key(&arguments.key)?;
-    let signature = read_signature(&arguments.signature)?;
-    let standing = pending::attach(&locations, &arguments.file, &key, &signature)?;
+    let standing = match &arguments.key {
+        Some(key) => {
+            let key = keys::load_public_key(key)?;
+            let signature = read_signature(&arguments.signature)?;
+            pending::attach(&locations, &arguments.file, &key, &signature)?
+        }
+        None => pending::merge(&locations, &arguments.file, &arguments.signature)?,
+    };
     write_standing(&arguments.file, &standing, output)
 }
 
@@ -57,8 +62,9 @@ pub(super) fn key_places(arguments: &Keys) -> Result<Vec<KeyPlace>, Failure> {
 
 pub(super) fn key_place(text: &OsStr, module: Option<&Path>) -> Result<KeyPlace, Failure> {
     KeyPlace::new(text, module).map_err(|error| {
+        // Without the text itself: there may be a PIN in it.
         Failure::usage(
-            format!("`{}` names no key: {error}", text.display()),
+            format!("the URI of a key on a token cannot be used: {error}"),
             "a key on a token is like pkcs11:token=LABEL;object=NAME",
         )
     })
@@ -118,10 +124,11 @@ fn as_json(subject: &Subject) -> Value {
             json!({ "kind": "seal", "stream": stream.to_string(), "sequence": sequence })
         }
         Subject::Root { version } => json!({ "kind": "root", "version": version }),
+        _ => json!({ "kind": "other" }),
     }
 }
 
-fn role_as_json(role: &pending::RoleStanding) -> Value {
+pub(super) fn role_as_json(role: &pending::RoleStanding) -> Value {
     json!({
         "role": role.role.to_string(),
         "rootVersion": role.root_version,

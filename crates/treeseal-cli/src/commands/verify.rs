@@ -14,6 +14,8 @@ struct Report<'r> {
     statement: &'r Verified<Statement>,
     root: &'r TrustRoot,
     image_checked: bool,
+    /// Whether nothing was remembered of earlier seals; nothing, if that was not asked.
+    is_first_contact: Option<bool>,
     /// Whether there could be objects to check, and what came of it.
     objects: Option<Option<Checked>>,
 }
@@ -45,6 +47,7 @@ fn verify_stored(arguments: &Verify, output: &mut Output) -> Result<Outcome, Fai
         statement: sealed.statement(),
         root: sealed.root(),
         image_checked: true,
+        is_first_contact: Some(sealed.is_first_contact()),
         objects: Some(checked),
     };
     report.write(output)
@@ -55,9 +58,15 @@ fn verify_alone(
     files: &SealFiles,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
-    let locations = environment::locations(&arguments.places)?;
-    let wanted = arguments.stream.as_deref().map(stream).transpose()?;
     let with_memory = arguments.places.state.is_some();
+    let mut places = arguments.places.clone();
+    if places.root.is_some() {
+        // There need be no place for a store, nor for a memory that nobody asked for.
+        places.store.get_or_insert_default();
+        places.state.get_or_insert_default();
+    }
+    let locations = environment::locations(&places)?;
+    let wanted = arguments.stream.as_deref().map(stream).transpose()?;
     let verified = verify_files(&locations, files, wanted.as_ref(), with_memory)?;
     if wanted.is_none() {
         output.note(&format!(
@@ -76,6 +85,7 @@ fn verify_alone(
         statement: &verified.statement,
         root: &verified.root,
         image_checked: verified.image_checked,
+        is_first_contact: with_memory.then_some(verified.is_first_contact),
         objects: None,
     };
     report.write(output)
@@ -199,7 +209,9 @@ impl Report<'_> {
             "freshness": {
                 "standing": freshness.standing.code(),
                 "until": freshness.until.map(|until| until.to_string()),
+                "ignored": freshness.ignored,
             },
+            "firstContact": self.is_first_contact,
             "roles": statement.signers().iter().map(|role| self.role_to_json(role)).collect::<Vec<_>>(),
             "root": {
                 "version": statement.root_version(),

@@ -7,12 +7,19 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod alone;
 mod bad_input;
+mod ceremony;
 mod digest;
 mod documents;
+mod freshness;
+mod history;
 mod image;
 mod interop;
+mod keys;
+mod memory;
 mod seal;
+mod signing;
 mod tamper;
 mod tpm;
 mod usr;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use treeseal::draft::{self, Edited, FirstKeys};
 use treeseal::keys::load_public_key;
 use treeseal::trust::{
-    AtBoot, FreshnessRule, ImageFormat, RevokedDigest, RoleName, RootContent, Sequence, Stream,
-    StreamPattern, TufKey,
+    AtBoot, EditError, FreshnessRule, ImageFormat, RevokedDigest, RoleName, RootContent, Sequence,
+    Stream, StreamPattern, TufKey,
 };
 use treeseal::verity::HashAlgorithm;
 use treeseal::{Error, Locations, sha256_of_file};
@@ -75,6 +75,9 @@ pub(super) fn remove_key(
         if let Some(role) = &role {
             set_threshold(content, role, arguments.threshold)?;
         }
+        if !content.keys.contains_key(&key) {
+            return Err(EditError::KeyAbsent { text: arguments.key.clone() }.into());
+        }
         Ok(content.remove_key(&key, role.as_ref())?)
     })
 }
@@ -142,6 +145,13 @@ pub(super) fn expire(arguments: &RootExpire, output: &mut Output) -> Result<Outc
 }
 
 pub(super) fn policy(arguments: &RootPolicy, output: &mut Output) -> Result<Outcome, Failure> {
+    if arguments.format.is_empty() && arguments.algorithm.is_empty() && arguments.at_boot.is_none()
+    {
+        return Err(Failure::usage(
+            "nothing says what the policy is to be",
+            "give --format, --algorithm or --at-boot",
+        ));
+    }
     let formats = arguments.format.iter().map(|text| format(text));
     let formats = formats.collect::<Result<std::collections::BTreeSet<_>, _>>()?;
     let algorithms = arguments.algorithm.iter().map(|text| algorithm(text));

@@ -151,6 +151,19 @@ fn as_json(content: &RootContent, standing: Option<&Standing>) -> Value {
         "streams": Value::Object(streams.collect()),
         "revokedDigests": extension.revoked.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "revokedSequences": Value::Object(revoked.collect()),
+        "formats": extension.formats.as_ref().map(|formats| {
+            formats.iter().map(ToString::to_string).collect::<Vec<_>>()
+        }),
+        "algorithms": extension.algorithms.as_ref().map(|algorithms| {
+            algorithms.iter().map(ToString::to_string).collect::<Vec<_>>()
+        }),
+        "atBoot": match extension.at_boot {
+            AtBoot::Refuse => "refuse",
+            _ => "warn",
+        },
         "complete": standing.map(Standing::is_complete),
+        "standing": standing.map(|standing| {
+            standing.roles.iter().map(sign::role_as_json).collect::<Vec<_>>()
+        }),
     })
 }
