@@ -22,7 +22,8 @@ pub(crate) fn seconds(text: &str) -> Result<u64, Failure> {
         'd' => 86_400,
         _ => return Err(unusable()),
     };
-    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| unusable())?;
+    let number = text.strip_suffix(unit).ok_or_else(unusable)?;
+    let number: u64 = number.parse().map_err(|_| unusable())?;
     number.checked_mul(seconds).ok_or_else(unusable)
 }
 
