@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use treeseal_erofs::{FormatVersion, ImageWriter, VersionChoice};
 use treeseal_source::{ImportOptions, import_directory, read_dump};
-use treeseal_store::{SinkOptions, SinkStats, Store, Writer};
+use treeseal_store::{SinkOptions, SinkStats, Store, StoreError, Writer};
 use treeseal_sys::{Directory, FileId};
 use treeseal_tree::dump::Strictness;
 use treeseal_tree::{Content, Payload, Tree};
@@ -149,6 +149,25 @@ pub(crate) fn put_seal(
     writer.put_seal(&statement.stream, statement.sequence, &envelope.to_bytes())?;
     writer.set_current(&statement.stream, statement.sequence)?;
     memory::remember(locations, root, statement)
+}
+
+/// Puts a seal in the place of one of the same payload that the store has: it has other signatures,
+/// which the trust root of today may need.
+pub(crate) fn put_signed_again(
+    writer: &mut Writer,
+    envelope: &Envelope,
+    statement: &Verified<Statement>,
+) -> Result<(), Error> {
+    let (stream, sequence) = (&statement.stream, statement.sequence);
+    let present = match writer.store().seal(stream, sequence) {
+        Err(StoreError::NoSeal { .. }) => return Ok(()),
+        present => present?,
+    };
+    let is_same = Envelope::parse(&present).is_ok_and(|p| p.payload() == envelope.payload());
+    if is_same {
+        writer.replace_seal(stream, sequence, &present, &envelope.to_bytes())?;
+    }
+    Ok(())
 }
 
 /// A tree on its way into the store.
