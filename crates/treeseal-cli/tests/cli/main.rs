@@ -12,6 +12,7 @@ mod digest;
 mod documents;
 mod image;
 mod interop;
+mod rotation;
 mod seal;
 mod tamper;
 mod usr;
