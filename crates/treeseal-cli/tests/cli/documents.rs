@@ -96,6 +96,7 @@ macro_rules! guides {
 
 guides! {
     a_first_root_is_made_as_its_page_says: "first-root.md",
+    a_lost_key_is_replaced_as_its_page_says: "lost-key.md",
 }
 
 #[test]
