@@ -97,6 +97,8 @@ macro_rules! guides {
 guides! {
     a_first_root_is_made_as_its_page_says: "first-root.md",
     a_lost_key_is_replaced_as_its_page_says: "lost-key.md",
+    a_stolen_key_under_the_threshold_is_replaced_as_its_page_says:
+        "stolen-key-under-the-threshold.md",
 }
 
 #[test]
