@@ -99,6 +99,7 @@ guides! {
     a_lost_key_is_replaced_as_its_page_says: "lost-key.md",
     a_stolen_key_under_the_threshold_is_replaced_as_its_page_says:
         "stolen-key-under-the-threshold.md",
+    a_stolen_key_is_revoked_as_its_page_says: "stolen-key-revoked.md",
 }
 
 #[test]
