@@ -100,6 +100,7 @@ guides! {
     a_stolen_key_under_the_threshold_is_replaced_as_its_page_says:
         "stolen-key-under-the-threshold.md",
     a_stolen_key_is_revoked_as_its_page_says: "stolen-key-revoked.md",
+    an_old_client_catches_up_as_its_page_says: "old-client.md",
 }
 
 #[test]
