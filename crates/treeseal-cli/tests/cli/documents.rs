@@ -101,6 +101,7 @@ guides! {
         "stolen-key-under-the-threshold.md",
     a_stolen_key_is_revoked_as_its_page_says: "stolen-key-revoked.md",
     an_old_client_catches_up_as_its_page_says: "old-client.md",
+    signing_elsewhere_works_as_its_page_says: "signing-elsewhere.md",
 }
 
 #[test]
