@@ -102,6 +102,7 @@ guides! {
     a_stolen_key_is_revoked_as_its_page_says: "stolen-key-revoked.md",
     an_old_client_catches_up_as_its_page_says: "old-client.md",
     signing_elsewhere_works_as_its_page_says: "signing-elsewhere.md",
+    one_seal_is_checked_as_its_page_says: "checking-one-seal.md",
 }
 
 #[test]
