@@ -103,6 +103,7 @@ guides! {
     an_old_client_catches_up_as_its_page_says: "old-client.md",
     signing_elsewhere_works_as_its_page_says: "signing-elsewhere.md",
     one_seal_is_checked_as_its_page_says: "checking-one-seal.md",
+    post_quantum_keys_work_as_their_page_says: "post-quantum.md",
 }
 
 #[test]
