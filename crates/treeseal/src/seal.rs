@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use treeseal_erofs::{FormatVersion, ImageWriter, VersionChoice};
 use treeseal_source::{ImportOptions, import_directory, read_dump};
-use treeseal_store::{SinkOptions, SinkStats, Store, Writer};
+use treeseal_store::{SinkOptions, SinkStats, Store, StoreError, Writer};
 use treeseal_sys::{Directory, FileId};
 use treeseal_tree::dump::Strictness;
 use treeseal_tree::{Content, Payload, Tree};

@@ -310,5 +310,5 @@ fn where_nobody_asks_for_it_freshness_is_told_all_the_same() {
     freshen_at(&machine, NOON, "24h");
     assert_eq!(freshness_at(&machine, NOON)["standing"], "current");
     // Past its end nothing is refused.
-    assert_eq!(freshness_at(&machine, "2031-02-01T12:00:00Z")["standing"], "tolerated");
+    assert_eq!(freshness_at(&machine, "2031-02-01T12:00:00Z")["standing"], "stale");
 }
