@@ -16,7 +16,7 @@ pub(crate) fn locations(places: &Places) -> Result<Locations, Failure> {
         let (keys, root) = (keys_beside(root), root.clone());
         return Ok(Locations { store: store.clone(), root, keys, state: state.clone(), tpm });
     }
-    let mut locations = default_locations()?;
+    let mut locations = Locations { tpm, ..default_locations()? };
     if let Some(store) = &places.store {
         locations.store.clone_from(store);
     }
@@ -27,7 +27,6 @@ pub(crate) fn locations(places: &Places) -> Result<Locations, Failure> {
     if let Some(state) = &places.state {
         locations.state.clone_from(state);
     }
-    locations.tpm = tpm;
     Ok(locations)
 }
 

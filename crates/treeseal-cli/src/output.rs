@@ -112,8 +112,10 @@ impl Output {
         self.stdout.flush().map_err(Failure::Stdout)
     }
 
-    /// Tells a person something that is no data.
+    /// Tells a person something that is no data, after the data that was written before it.
     pub(crate) fn note(&mut self, text: &str) {
+        // A closed pipe is met again, and judged, when the rest is written.
+        let _ = self.stdout.flush();
         eprintln!("{text}");
     }
 
@@ -125,10 +127,16 @@ impl Output {
         }
         // What was written before the failure is data all the same.
         let _ = self.stdout.flush();
-        eprintln!("error: {failure}");
+        let mut said = failure.to_string();
+        eprintln!("error: {said}");
         let mut cause = failure.source();
         while let Some(error) = cause {
-            eprintln!("caused by: {error}");
+            let text = error.to_string();
+            // Some errors quote their cause: a person reads it once.
+            if !said.contains(&text) {
+                eprintln!("caused by: {text}");
+            }
+            said = text;
             cause = error.source();
         }
         if let Some(hint) = failure.hint() {

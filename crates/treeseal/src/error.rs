@@ -71,6 +71,19 @@ pub enum Error {
         /// Why.
         source: Box<RootError>,
     },
+    /// A link of the chain of trust roots is missing.
+    #[error(
+        "version {missing} of the trust root is missing in `{}`, which has version {newest}",
+        store.display()
+    )]
+    RootGap {
+        /// The store.
+        store: PathBuf,
+        /// The version that is missing.
+        missing: u64,
+        /// The newest version that is there.
+        newest: u64,
+    },
     /// The first root could not be made.
     #[error("cannot make a trust root")]
     MakeRoot {
@@ -451,6 +464,7 @@ impl Error {
             | Self::NotFreshened { .. }
             | Self::RootExpired { .. }
             | Self::Root { .. }
+            | Self::RootGap { .. }
             | Self::ImageDiffers { .. }
             | Self::NoSeal { .. } => Answer::No,
             Self::Store(error) if error.is_damage() => Answer::No,
@@ -474,6 +488,10 @@ impl Error {
             Self::NoSeal { .. } => {
                 "`treeseal store stat` lists the streams that the store has".to_owned()
             }
+            Self::RootGap { missing, .. } => format!(
+                "no version is skipped: get {missing}.root.json from whoever keeps the trust root, and \
+                 put it into `roots` in the store"
+            ),
             Self::RootExpired { .. } => {
                 "make a newer root: `treeseal root expire DRAFT DATE`, and have it signed".to_owned()
             }
@@ -481,6 +499,12 @@ impl Error {
                 "name more keys with --key, or have others sign: `treeseal seal SOURCE --unsigned FILE`"
                     .to_owned()
             }
+            Self::NotEnrolled { .. } => {
+                "`treeseal floor enrol STREAM` keeps it there; if it was kept there before, find out who \
+                 cleared the TPM first"
+                    .to_owned()
+            }
+            Self::NoTpm => "name it with --tpm or TREESEAL_TPM, like /dev/tpmrm0".to_owned(),
             Self::OwnSeal { source, .. }
                 if matches!(
                     **source,
@@ -499,12 +523,6 @@ impl Error {
                  gives the same image, the seal that was signed can be submitted"
                     .to_owned()
             }
-            Self::NotEnrolled { .. } => {
-                "`treeseal floor enrol STREAM` keeps it there; if it was kept there before, find out who \
-                 cleared the TPM first"
-                    .to_owned()
-            }
-            Self::NoTpm => "name it with --tpm or TREESEAL_TPM, like /dev/tpmrm0".to_owned(),
             Self::OtherRoot { .. } => {
                 "`treeseal submit FILE` adds the next version to the chain; to trust somebody else from \
                  now on, remove the pinned root by hand first"
@@ -541,8 +559,8 @@ impl Error {
             }
             Self::TargetInUse { .. } => "name a directory that does not exist yet".to_owned(),
             Self::NoKey { .. } => {
-                "`treeseal key new FILE` makes a key pair; the first `treeseal seal` on a machine \
-                 makes the machine's own"
+                "name a key with --key; `treeseal key new FILE` makes a key pair, and the first \
+                 `treeseal seal` on a machine makes the machine's own"
                     .to_owned()
             }
             Self::NoPassphrase { .. } => {

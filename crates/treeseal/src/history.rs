@@ -6,7 +6,7 @@ use treeseal_trust::{
     Timestamp, TrustRoot, verify_seal,
 };
 
-use crate::root::{newest_root, pinned_root};
+use crate::root::{newest_root, pinned_root, refuse_gap};
 use crate::{Error, Locations, sealed};
 
 /// A seal of a stream's history.
@@ -139,6 +139,9 @@ pub fn root_chain(locations: &Locations) -> Result<Vec<TrustRoot>, Error> {
         let path = store.path().join(format!("roots/{}.root.json", root.version() + 1));
         let next = root.advance(&next).map_err(Error::root(&path))?;
         chain.push(next);
+    }
+    if let Some(newest) = chain.last() {
+        refuse_gap(&store, newest)?;
     }
     Ok(chain)
 }

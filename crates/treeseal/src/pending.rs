@@ -3,6 +3,7 @@
 //! The file travels: from the machine that built to those that hold keys, and back. Each step changes
 //! that one file, and only [`submit`] changes the store.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -70,6 +71,9 @@ pub struct Standing {
     pub subject: Subject,
     /// Each role whose threshold must be met.
     pub roles: Vec<RoleStanding>,
+    /// What people call the keys: in the present trust root or, for keys that it does not name, in
+    /// the draft.
+    pub names: BTreeMap<KeyId, String>,
 }
 
 /// How far a role is.
@@ -393,6 +397,17 @@ impl Pending {
                 judged.collect()
             }
         };
-        Ok(Standing { subject: self.subject(), roles })
+        Ok(Standing { subject: self.subject(), roles, names: self.names(root) })
+    }
+
+    /// A draft may call a key what it likes: the name of the present root goes first.
+    fn names(&self, root: Option<&TrustRoot>) -> BTreeMap<KeyId, String> {
+        let draft = match self {
+            Self::Seal(..) => None,
+            Self::Root(file) => Some(file.content()),
+        };
+        let contents = draft.into_iter().chain(root.map(TrustRoot::content));
+        let extensions = contents.filter_map(|content| content.extension.as_ref());
+        extensions.flat_map(|extension| extension.names.clone()).collect()
     }
 }

@@ -31,7 +31,21 @@ pub(crate) fn newest_root(store: &Store, pinned: TrustRoot) -> Result<TrustRoot,
         let path = store.path().join(format!("roots/{}.root.json", root.version() + 1));
         root = root.advance(&next).map_err(Error::root(&path))?;
     }
+    refuse_gap(store, &root)?;
     Ok(root)
+}
+
+/// Refuses a store that has later roots than the last that can be reached: the one between is kept
+/// back or lost, and what the later ones revoke would go unseen.
+pub(crate) fn refuse_gap(store: &Store, reached: &TrustRoot) -> Result<(), Error> {
+    match store.root_versions()?.last() {
+        Some(newest) if *newest > reached.version() => Err(Error::RootGap {
+            store: store.path().to_owned(),
+            missing: reached.version() + 1,
+            newest: *newest,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The trust root of this machine, with what the store, if there is one, adds to the pinned one;
@@ -64,14 +78,16 @@ pub fn verify_chain(files: &[PathBuf]) -> Result<Vec<TrustRoot>, Error> {
 /// Makes a root the pinned one of this machine.
 ///
 /// That it may be trusted is the caller's knowledge. In the place of another root goes only one that
-/// the chain of that one leads to.
+/// the chain of that one leads to, or the next one after that chain.
 pub fn pin_root(locations: &Locations, path: &Path) -> Result<TrustRoot, Error> {
     refuse_root_in_store(locations)?;
     let bytes = read_root(path)?;
     let root = TrustRoot::pinned(&bytes).map_err(Error::root(path))?;
     if locations.root.exists() {
         let chain = history::root_chain(locations)?;
-        if !chain.iter().any(|known| known.content() == root.content()) {
+        let is_known = chain.iter().any(|known| known.content() == root.content());
+        let is_next = || chain.last().is_some_and(|newest| newest.advance(&bytes).is_ok());
+        if !is_known && !is_next() {
             return Err(Error::OtherRoot { path: locations.root.clone(), found: path.to_owned() });
         }
     }

@@ -72,7 +72,11 @@ pub(super) fn key_place(text: &OsStr, module: Option<&Path>) -> Result<KeyPlace,
 
 /// What people call a key, and its id.
 pub(super) fn named(root: Option<&TrustRoot>, key: &KeyId) -> String {
-    match root.and_then(|root| root.key_name(key)) {
+    with_name(root.and_then(|root| root.key_name(key)), key)
+}
+
+fn with_name(name: Option<impl std::fmt::Display>, key: &KeyId) -> String {
+    match name {
         Some(name) => format!("{name} ({key})"),
         None => key.to_string(),
     }
@@ -101,7 +105,7 @@ pub(super) fn write_standing(
             role.threshold
         ))?;
         for key in &role.signed {
-            output.line(format!("    {key}"))?;
+            output.line(format!("    {}", with_name(standing.names.get(key), key)))?;
         }
     }
     let file = file.display();

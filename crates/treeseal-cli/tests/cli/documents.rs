@@ -1,10 +1,10 @@
 //! The documents say what the program does.
 
 use std::fs;
-use std::process::Command;
 
 use treeseal_testkit::repository;
 
+use crate::console;
 use crate::support::run;
 
 #[test]
@@ -70,54 +70,77 @@ fn manual_pages_and_completions_are_made() {
     assert!(run(["docs", "completions", "bash"]).ok().text().contains("treeseal"));
 }
 
-/// Runs the commands of a document's `console` blocks in one shell, and fails with the first whose
-/// exit code is not the one expected.
-fn run_console_blocks(document: &str, skip: &[&str], may_say_no: &[&str]) {
-    let text = fs::read_to_string(repository().join(document)).unwrap();
-    let mut script = String::from("set -u\n");
-    let mut commands = 0;
-    let mut in_block = false;
-    for line in text.lines() {
-        match line {
-            "```console" => in_block = true,
-            "```" => in_block = false,
-            _ if in_block => {
-                let Some(command) = line.strip_prefix("$ ") else { continue };
-                if skip.contains(&command) {
-                    continue;
-                }
-                commands += 1;
-                let expected = i32::from(may_say_no.iter().any(|no| command.starts_with(no)));
-                script.push_str(&format!(
-                    "{command}\ncode=$?; [ $code = {expected} ] || \
-                     {{ echo \"exit code $code: {}\" >&2; exit 9; }}\n",
-                    command.replace(['"', '$', '`'], "'")
-                ));
-            }
-            _ => {}
-        }
-    }
-    assert!(commands > 0, "{document} has no commands");
-    let home = tempfile::tempdir().unwrap();
-    let tour = home.path().join("tour");
-    let script = script.replace("/tmp/tour", tour.to_str().unwrap());
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_treeseal"));
-    // Where the document puts the release build, there is the build under test.
-    let script = script.replace("$PWD/target/release", program.parent().unwrap().to_str().unwrap());
-    let output = Command::new("bash")
-        .args(["-c", &script])
-        .env("TREESEAL_ROOT", home.path().join("config/root.json"))
-        .env("TREESEAL_STATE", home.path().join("state"))
-        .current_dir(home.path())
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{document}: {stderr}");
-}
-
 #[test]
 fn the_commands_of_the_readme_work() {
     // The first two set everything up and run this very test: CI runs them as they are.
     let skip = ["cargo run --release -- seal /usr/share", "cargo xtask test"];
-    run_console_blocks("README.md", &skip, &["treeseal diff"]);
+    let home = tempfile::tempdir().unwrap();
+    let tour = home.path().join("tour");
+    let text = fs::read_to_string(repository().join("README.md")).unwrap();
+    // The program under test stands in the search path already.
+    let text =
+        text.replace("/tmp/tour", tour.to_str().unwrap()).replace("$PWD/target/release:", "");
+    let mut steps = console::steps(&text);
+    steps.retain(|step| !skip.contains(&step.command.as_str()));
+    for step in steps.iter_mut().filter(|step| step.command.starts_with("treeseal diff")) {
+        step.code = 1;
+    }
+    let (root, state) = (home.path().join("config/root.json"), home.path().join("state"));
+    console::run("README.md", &steps, &[("TREESEAL_ROOT", &root), ("TREESEAL_STATE", &state)]);
+}
+
+/// Runs the commands of a page for people.
+#[track_caller]
+fn run_guide(name: &str) {
+    let text = fs::read_to_string(repository().join("docs/guides").join(name)).unwrap();
+    for (program, package) in
+        [("openssl", "openssl"), ("softhsm2-util", "softhsm2"), ("pkcs11-tool", "opensc")]
+    {
+        if text.contains(&format!("$ {program} ")) {
+            treeseal_testkit::program(program, package);
+        }
+    }
+    console::run(name, &console::steps(&text), &[]);
+}
+
+macro_rules! guides {
+    ($($test:ident: $page:literal,)*) => {
+        $(
+            #[test]
+            fn $test() {
+                run_guide($page);
+            }
+        )*
+
+        /// The pages that have a test.
+        const GUIDES: &[&str] = &[$($page),*];
+    };
+}
+
+guides! {
+    a_first_root_is_made_as_its_page_says: "first-root.md",
+    a_lost_key_is_replaced_as_its_page_says: "lost-key.md",
+    a_stolen_key_under_the_threshold_is_replaced_as_its_page_says:
+        "stolen-key-under-the-threshold.md",
+    a_stolen_key_is_revoked_as_its_page_says: "stolen-key-revoked.md",
+    an_old_client_catches_up_as_its_page_says: "old-client.md",
+    signing_elsewhere_works_as_its_page_says: "signing-elsewhere.md",
+    one_seal_is_checked_as_its_page_says: "checking-one-seal.md",
+    post_quantum_keys_work_as_their_page_says: "post-quantum.md",
+}
+
+#[test]
+fn every_guide_is_run_and_listed() {
+    let index = fs::read_to_string(repository().join("docs/guides/README.md")).unwrap();
+    let mut pages = 0;
+    for entry in fs::read_dir(repository().join("docs/guides")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name == "README.md" {
+            continue;
+        }
+        pages += 1;
+        assert!(GUIDES.contains(&&*name), "{name} has no test");
+        assert!(index.contains(&format!("({name})")), "the index lacks {name}");
+    }
+    assert_eq!(pages, GUIDES.len());
 }

@@ -246,7 +246,7 @@ fn what_is_no_key_is_named_before_anyone_is_asked() {
     machine
         .refuses(2, "key show missing")
         .says("there is no key file `missing`")
-        .says("hint: `treeseal key new FILE` makes a key pair");
+        .says("`treeseal key new FILE` makes a key pair");
     machine.does("root init d --root-key a.pub --seal-key a.pub").ok();
     machine.refuses(2, "sign d --key a.pub").says("`a.pub`").says("not an encrypted private key");
     machine.refuses(2, "sign d --key text").says("cannot use the key file `text`");

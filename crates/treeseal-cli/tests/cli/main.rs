@@ -10,6 +10,7 @@
 mod alone;
 mod bad_input;
 mod ceremony;
+mod console;
 mod digest;
 mod documents;
 mod freshness;
@@ -18,6 +19,7 @@ mod image;
 mod interop;
 mod keys;
 mod memory;
+mod rotation;
 mod seal;
 mod signing;
 mod tamper;

@@ -308,9 +308,9 @@ pub(crate) fn treeseal() -> Command {
         .env_remove("TREESEAL_STORE")
         .env_remove("TREESEAL_ROOT")
         .env_remove("TREESEAL_STATE")
+        .env_remove("TREESEAL_TPM")
         .env_remove("TREESEAL_PKCS11_MODULE")
         .env_remove("CREDENTIALS_DIRECTORY")
-        .env_remove("TREESEAL_TPM")
         .stdin(Stdio::null());
     command
 }
