@@ -57,6 +57,7 @@ pub(crate) fn now() -> Result<Timestamp, Failure> {
 pub(crate) fn span(from: Timestamp, to: Timestamp) -> Option<String> {
     let seconds = to.to_unix().checked_sub(from.to_unix())?;
     let (number, unit) = match seconds {
+        1 => (1, "second"),
         0..120 => (seconds, "seconds"),
         120..7200 => (seconds / 60, "minutes"),
         7200..172_800 => (seconds / 3600, "hours"),
@@ -85,6 +86,7 @@ mod tests {
     fn spans_are_told_in_their_largest_unit() {
         let at = |seconds| Timestamp::from_unix(seconds).unwrap();
         assert_eq!(span(at(5), at(4)), None);
+        assert_eq!(span(at(4), at(5)).unwrap(), "1 second");
         assert_eq!(span(at(0), at(119)).unwrap(), "119 seconds");
         assert_eq!(span(at(0), at(7199)).unwrap(), "119 minutes");
         assert_eq!(span(at(0), at(172_799)).unwrap(), "47 hours");

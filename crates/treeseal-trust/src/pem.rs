@@ -10,13 +10,17 @@ const LINE: usize = 64;
 
 /// The text of a public key's DER, with a line feed at the end.
 pub(crate) fn encode(der: &[u8]) -> String {
+    let body = STANDARD.encode(der);
+    let mut rest = body.as_str();
     let mut text = String::from(BEGIN);
-    for (index, char) in STANDARD.encode(der).chars().enumerate() {
-        if index > 0 && index.is_multiple_of(LINE) {
-            text.push('\n');
-        }
-        text.push(char);
+    while let Some((line, after)) =
+        rest.split_at_checked(LINE).filter(|(_, after)| !after.is_empty())
+    {
+        text.push_str(line);
+        text.push('\n');
+        rest = after;
     }
+    text.push_str(rest);
     text.push('\n');
     text.push_str(END);
     text.push('\n');
