@@ -154,3 +154,29 @@ pub(crate) fn json_path(bytes: &[u8]) -> Value {
         _ => Value::from(bytes.escape_ascii().to_string()),
     }
 }
+
+/// The name of a key as it is shown. Whoever made the draft of a root chose it: what would change how
+/// the text around it looks is written out.
+pub(crate) fn shown_name(name: &str) -> String {
+    let turns_or_hides = |c: &char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let mut shown = String::new();
+    for character in name.chars() {
+        if character.is_control() || turns_or_hides(&character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_change_how_the_text_around_them_looks() {
+        assert_eq!(shown_name("Größe 1"), "Größe 1");
+        assert_eq!(shown_name("a\u{202e}b\u{200b}"), "a\\u{202e}b\\u{200b}");
+    }
+}

@@ -10,7 +10,7 @@ use treeseal::trust::{KeyId, TrustRoot};
 
 use crate::args::{Attach, Keys, Sign, SignRequest, Submit};
 use crate::environment;
-use crate::output::{Failure, Outcome, Output};
+use crate::output::{Failure, Outcome, Output, shown_name};
 use crate::passphrases::Sources;
 
 /// Bytes of a signature file: room for the longest and a line end.
@@ -75,9 +75,9 @@ pub(super) fn named(root: Option<&TrustRoot>, key: &KeyId) -> String {
     with_name(root.and_then(|root| root.key_name(key)), key)
 }
 
-fn with_name(name: Option<impl std::fmt::Display>, key: &KeyId) -> String {
+fn with_name(name: Option<impl AsRef<str>>, key: &KeyId) -> String {
     match name {
-        Some(name) => format!("{name} ({key})"),
+        Some(name) => format!("{} ({key})", shown_name(name.as_ref())),
         None => key.to_string(),
     }
 }

@@ -12,7 +12,7 @@ use treeseal::trust::{
 use crate::args::RootShow;
 use crate::commands::sign;
 use crate::environment;
-use crate::output::{Failure, Outcome, Output};
+use crate::output::{Failure, Outcome, Output, shown_name};
 
 pub(super) fn run(arguments: &RootShow, output: &mut Output) -> Result<Outcome, Failure> {
     let locations = environment::locations(&arguments.places)?;
@@ -75,7 +75,8 @@ pub(super) fn differences(before: &RootContent, after: &RootContent) -> Vec<Stri
 fn key(content: &RootContent, id: &KeyId) -> String {
     let name = content.extension.as_ref().and_then(|extension| extension.names.get(id));
     let algorithm = content.keys.get(id).map_or("unknown", |key| key.public().algorithm().name());
-    format!("{id} {algorithm} {}", name.map_or("", String::as_str)).trim_end().to_owned()
+    let name = name.map_or(String::new(), |name| shown_name(name));
+    format!("{id} {algorithm} {name}").trim_end().to_owned()
 }
 
 fn stream(pattern: &StreamPattern, rule: &StreamRule) -> String {
