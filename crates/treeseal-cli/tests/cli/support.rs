@@ -132,6 +132,7 @@ pub(crate) fn treeseal() -> Command {
         .env_remove("TREESEAL_ROOT")
         .env_remove("TREESEAL_STATE")
         .env_remove("TREESEAL_TPM")
+        .env_remove("TREESEAL_HASH")
         .stdin(Stdio::null());
     command
 }
