@@ -214,11 +214,15 @@ pub(crate) struct Log {
 }
 
 /// Print the fs-verity digest of files, as `fsverity digest` does
+///
+/// All cores work on one large file, or on many files. The environment variable TREESEAL_HASH forces
+/// an implementation of the hash functions, by a name that `--explain` shows; all give the same
+/// digests.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  treeseal digest --hash-alg sha512 /etc/os-release")]
 pub(crate) struct Digest {
     /// The files
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "explain", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Hash algorithm: sha256 or sha512
     #[arg(long, value_name = "ALGORITHM", default_value = "sha256")]
@@ -232,6 +236,9 @@ pub(crate) struct Digest {
     /// Print the digest alone
     #[arg(long)]
     pub(crate) compact: bool,
+    /// Say on stderr how this machine hashes; needs no FILE
+    #[arg(long)]
+    pub(crate) explain: bool,
 }
 
 /// Make and read composefs images, as the composefs tools do

@@ -1,8 +1,9 @@
-//! What the environment says about where things lie. Flags win over it.
+//! What the environment says: where things lie, where flags do not say it, and what is hashed with.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
+use treeseal::verity::{Implementation, force_implementation};
 use treeseal::{Locations, TpmAddress};
 
 use crate::args::Places;
@@ -69,6 +70,24 @@ pub(crate) fn source_date_epoch() -> Result<Option<i64>, Failure> {
         Failure::usage(
             format!("SOURCE_DATE_EPOCH is `{}`, which is not a number", value.display()),
             "set it to seconds since 1970, or unset it",
+        )
+    })
+}
+
+/// Makes everything hash with the implementation that `TREESEAL_HASH` names: for tests, and for
+/// processors whose fastest way is not the one that is chosen.
+pub(crate) fn force_hash() -> Result<(), Failure> {
+    let Some(name) = env::var_os("TREESEAL_HASH") else { return Ok(()) };
+    let found = Implementation::named(&name.to_string_lossy());
+    let forced = found.map_err(|error| error.to_string()).and_then(|implementation| {
+        force_implementation(implementation).map_err(|error| error.to_string())
+    });
+    forced.map_err(|error| {
+        let names: Vec<_> =
+            Implementation::available().into_iter().map(Implementation::name).collect();
+        Failure::usage(
+            format!("TREESEAL_HASH: {error}"),
+            format!("this machine has {}; or unset it", names.join(", ")),
         )
     })
 }

@@ -17,7 +17,8 @@ use clap::Parser as _;
 fn main() -> ExitCode {
     let arguments = args::Arguments::parse();
     let mut output = output::Output::new(arguments.json);
-    match commands::run(&arguments, &mut output) {
+    let outcome = environment::force_hash().and_then(|()| commands::run(&arguments, &mut output));
+    match outcome {
         Ok(outcome) => outcome.exit_code(),
         Err(error) => output.fail(&error),
     }

@@ -1,5 +1,5 @@
 use crate::HashAlgorithm;
-use crate::compress::{Implementation, State};
+use crate::compress::{Implementation, Run, State};
 use crate::message::padding;
 
 /// Hashes runs of equal-sized blocks, each behind the same salt.
@@ -18,7 +18,7 @@ pub struct BlockHasher {
 impl BlockHasher {
     /// A hasher with the fastest implementation. An empty salt is no salt.
     pub fn new(algorithm: HashAlgorithm, salt: &[u8]) -> Self {
-        Self::with_implementation(algorithm, salt, Implementation::fastest())
+        Self::with_implementation(algorithm, salt, Implementation::fastest(algorithm))
     }
 
     /// A hasher with a chosen implementation.
@@ -51,32 +51,12 @@ impl BlockHasher {
 
         let total = self.salt_length + block_size as u64;
         let (padding, used) = padding(self.algorithm, &[], 0, total);
-        let padding = &padding[..used];
-        let mut blocks = data.chunks_exact(block_size);
-        let mut digests = out.chunks_exact_mut(digest_size);
-        loop {
-            match (blocks.next(), digests.next(), blocks.next(), digests.next()) {
-                (Some(a), Some(digest_a), Some(b), Some(digest_b)) => {
-                    let (mut state_a, mut state_b) = (self.salted, self.salted);
-                    State::compress_pair(&mut state_a, &mut state_b, self.implementation, [a, b]);
-                    State::compress_pair(
-                        &mut state_a,
-                        &mut state_b,
-                        self.implementation,
-                        [padding; 2],
-                    );
-                    state_a.write_digest(digest_a);
-                    state_b.write_digest(digest_b);
-                }
-                (Some(last), Some(digest), None, None) => {
-                    let mut state = self.salted;
-                    state.compress(self.implementation, last);
-                    state.compress(self.implementation, padding);
-                    state.write_digest(digest);
-                    return;
-                }
-                _ => return,
-            }
+        let (mut data, mut out) = (data, out);
+        while !data.is_empty() {
+            let run = Run { data, block_size, tail: &padding[..used] };
+            let hashed = self.salted.hash_some(self.implementation, run, out);
+            data = &data[hashed * block_size..];
+            out = &mut out[hashed * digest_size..];
         }
     }
 }

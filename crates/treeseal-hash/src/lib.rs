@@ -17,5 +17,5 @@ mod message;
 
 pub use algorithm::{HashAlgorithm, UnknownAlgorithm};
 pub use block::BlockHasher;
-pub use compress::Implementation;
+pub use compress::{AlreadyForced, Implementation, UnknownImplementation, force};
 pub use message::Hasher;

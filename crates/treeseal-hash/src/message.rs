@@ -19,7 +19,7 @@ pub struct Hasher {
 impl Hasher {
     /// A hasher that has taken in nothing, with the fastest implementation.
     pub fn new(algorithm: HashAlgorithm) -> Self {
-        Self::with_implementation(algorithm, Implementation::fastest())
+        Self::with_implementation(algorithm, Implementation::fastest(algorithm))
     }
 
     /// A hasher that has taken in nothing, with a chosen implementation.

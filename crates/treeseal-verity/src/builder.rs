@@ -33,6 +33,15 @@ pub struct Measured {
     pub tree: Option<Vec<u8>>,
 }
 
+/// The hashes of the data blocks of a part of some content: the work of one thread, for a
+/// [`Digester`] that gets the parts in order.
+#[derive(Clone, Debug)]
+pub struct Leaves {
+    hashes: Vec<u8>,
+    /// Bytes of the part.
+    size: u64,
+}
+
 /// One level of hashes. Hash blocks before `hashed` have been worked into the level above.
 #[derive(Default)]
 struct Level {
@@ -85,6 +94,19 @@ impl Digester {
         let whole = data.len() - data.len() % block_size;
         self.add_blocks(&data[..whole]);
         self.pending.extend_from_slice(&data[whole..]);
+    }
+
+    /// Takes in the next part of the content, whose blocks were hashed elsewhere with the same
+    /// parameters.
+    ///
+    /// What was taken in before is whole blocks. Anything else is a mistake of the caller and
+    /// panics.
+    pub fn update_leaves(&mut self, leaves: &Leaves) {
+        assert!(self.size.is_multiple_of(self.params.block_size() as u64), "whole blocks");
+        self.size += leaves.size;
+        if !leaves.hashes.is_empty() {
+            self.add_hashes(0, &leaves.hashes);
+        }
     }
 
     /// The digest of everything taken in.
@@ -165,6 +187,25 @@ impl Digester {
             self.hash_full_blocks(index);
         }
         unreachable!("each level is shorter than the one below, until one has a single hash")
+    }
+}
+
+impl Leaves {
+    /// Hashes a part that begins where a block does. All parts but the content's last are whole
+    /// blocks.
+    pub fn of(params: &Params, part: &[u8]) -> Self {
+        let hasher = params.block_hasher();
+        let (block_size, digest_size) = (params.block_size(), params.algorithm().digest_size());
+        let whole = part.len() - part.len() % block_size;
+        let mut hashes = vec![0; part.len().div_ceil(block_size) * digest_size];
+        let (of_whole, of_last) = hashes.split_at_mut(whole / block_size * digest_size);
+        hasher.hash_blocks(&part[..whole], block_size, of_whole);
+        if whole < part.len() {
+            let mut last = part[whole..].to_vec();
+            last.resize(block_size, 0);
+            hasher.hash_blocks(&last, block_size, of_last);
+        }
+        Self { hashes, size: part.len() as u64 }
     }
 }
 

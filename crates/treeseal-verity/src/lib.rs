@@ -15,10 +15,13 @@ mod geometry;
 mod params;
 mod verify;
 
-pub use builder::{Digester, Measured};
+pub use builder::{Digester, Leaves, Measured};
 pub use descriptor::{DESCRIPTOR_SIZE, descriptor, formatted_digest};
 pub use digest::{DigestParseError, FileDigest};
 pub use geometry::Geometry;
 pub use params::{MAX_SALT_SIZE, Params, ParamsError};
-pub use treeseal_hash::{HashAlgorithm, Hasher, UnknownAlgorithm};
+pub use treeseal_hash::{
+    AlreadyForced, HashAlgorithm, Hasher, Implementation, UnknownAlgorithm, UnknownImplementation,
+    force as force_implementation,
+};
 pub use verify::{BlockError, BlockVerifier};

@@ -5,8 +5,8 @@
 use sha2::Digest as _;
 use treeseal_testkit::{boundary_lengths, counter_words};
 use treeseal_verity::{
-    BlockError, BlockVerifier, Digester, FileDigest, Geometry, HashAlgorithm, Params, descriptor,
-    formatted_digest,
+    BlockError, BlockVerifier, Digester, FileDigest, Geometry, HashAlgorithm, Leaves, Params,
+    descriptor, formatted_digest,
 };
 
 fn plain_hash(params: &Params, block: &[u8]) -> Vec<u8> {
@@ -93,6 +93,38 @@ fn pieces_of_any_size_give_one_digest() {
         content.chunks(piece).for_each(|part| digester.update(part));
         assert_eq!(digester.finish().digest, whole, "pieces of {piece}");
     }
+}
+
+#[test]
+fn parts_hashed_elsewhere_give_the_same_digest_and_tree() {
+    for params in all_params() {
+        let (block_size, fanout) = (params.block_size(), params.hashes_per_block());
+        for (name, size) in boundary_lengths(block_size, fanout, 3_000_000) {
+            let content = counter_words(size);
+            let mut whole = Digester::with_tree(params.clone());
+            whole.update(&content);
+            let whole = whole.finish();
+            for blocks in [1, 3, 17] {
+                let mut joined = Digester::with_tree(params.clone());
+                for part in content.chunks(blocks * block_size) {
+                    joined.update_leaves(&Leaves::of(&params, part));
+                }
+                let joined = joined.finish();
+                assert_eq!(joined.digest, whole.digest, "{params:?}, {name}, parts of {blocks}");
+                assert_eq!(joined.tree, whole.tree, "{params:?}, {name}, parts of {blocks}");
+                assert_eq!(joined.size, size as u64);
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "whole blocks")]
+fn a_part_behind_half_a_block_is_a_mistake() {
+    let params = Params::default();
+    let mut digester = Digester::new(params.clone());
+    digester.update(&[0; 100]);
+    digester.update_leaves(&Leaves::of(&params, &[0; 4096]));
 }
 
 #[test]

@@ -242,25 +242,6 @@ pub fn write_image(
     Ok(digester.finish().digest)
 }
 
-/// The digest of a file's content.
-pub fn digest_file(path: &Path, params: &Params) -> Result<FileDigest, Error> {
-    let failed = |source| Error::io("read", path, source);
-    let mut file = File::open(path).map_err(failed)?;
-    let mut digester = Digester::new(params.clone());
-    let mut buffer = vec![0; READ_BUFFER];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(digester.finish().digest),
-            Ok(count) => digester.update(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error)),
-        }
-    }
-}
-
-/// Bytes that are read at once: whole blocks, and small enough to stay in a core's cache.
-const READ_BUFFER: usize = 256 * 1024;
-
 fn open(path: &Path) -> Result<Box<dyn Read>, Error> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));

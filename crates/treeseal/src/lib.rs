@@ -12,6 +12,7 @@ pub mod image;
 pub mod keys;
 pub mod upkeep;
 
+mod digest;
 pub mod draft;
 mod error;
 mod files;
@@ -29,10 +30,10 @@ mod sealed;
 mod standalone;
 mod tpm;
 
+pub use digest::{digest_file, digest_files, threads};
 pub use error::{Answer, Error};
 pub use freshness::{Freshened, freshen};
 pub use identity::NewIdentity;
-pub use image::digest_file;
 pub use locations::{Locations, default_stream, is_superuser};
 pub use progress::Progress;
 pub use read::{TreeName, compare};

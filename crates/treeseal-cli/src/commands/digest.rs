@@ -1,29 +1,63 @@
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use serde_json::json;
-use treeseal::verity::{HashAlgorithm, Params, UnknownAlgorithm};
+use treeseal::verity::{FileDigest, HashAlgorithm, Implementation, Params, UnknownAlgorithm};
 
 use crate::args::Digest;
 use crate::output::{Failure, Outcome, Output, json_path};
 
 pub(super) fn run(arguments: &Digest, output: &mut Output) -> Result<Outcome, Failure> {
     let params = params(arguments)?;
-    for path in &arguments.files {
-        let digest = treeseal::digest_file(path, &params)?;
-        let name = path.as_os_str().as_bytes();
-        if output.is_json() {
-            output.json(&json!({
-                "path": json_path(name),
-                "algorithm": digest.algorithm().name(),
-                "digest": digest.to_hex(),
-            }))?;
-        } else if arguments.compact {
-            output.line(digest.to_hex())?;
-        } else {
-            output.line([format!("{digest:?} ").as_bytes(), name].concat())?;
-        }
+    if arguments.explain {
+        explain(output);
     }
+    treeseal::digest_files(&arguments.files, &params, &mut |path, digest| {
+        print(path, &digest, arguments.compact, output)
+    })?;
     Ok(Outcome::Yes)
+}
+
+fn print(
+    path: &Path,
+    digest: &FileDigest,
+    compact: bool,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let name = path.as_os_str().as_bytes();
+    if output.is_json() {
+        output.json(&json!({
+            "path": json_path(name),
+            "algorithm": digest.algorithm().name(),
+            "digest": digest.to_hex(),
+        }))
+    } else if compact {
+        output.line(digest.to_hex())
+    } else {
+        output.line([format!("{digest:?} ").as_bytes(), name].concat())
+    }
+}
+
+/// Says how this machine hashes: no data, so it does not go where the digests go.
+fn explain(output: &mut Output) {
+    for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha512] {
+        let used = Implementation::fastest(algorithm);
+        let others: Vec<&str> = Implementation::available()
+            .into_iter()
+            .filter(|other| other.for_algorithm(algorithm) == *other && *other != used)
+            .map(Implementation::name)
+            .collect();
+        let blocks = match used.width(algorithm) {
+            1 => "one block at a time".to_owned(),
+            width => format!("up to {width} blocks at once"),
+        };
+        let others = if others.is_empty() { "no other".to_owned() } else { others.join(", ") };
+        output.note(&format!(
+            "{algorithm}: {}, {blocks}; this machine also has {others}",
+            used.name()
+        ));
+    }
+    output.note(&format!("threads: {}", treeseal::threads()));
 }
 
 fn params(arguments: &Digest) -> Result<Params, Failure> {

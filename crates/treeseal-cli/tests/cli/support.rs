@@ -311,6 +311,7 @@ pub(crate) fn treeseal() -> Command {
         .env_remove("TREESEAL_TPM")
         .env_remove("TREESEAL_PKCS11_MODULE")
         .env_remove("CREDENTIALS_DIRECTORY")
+        .env_remove("TREESEAL_HASH")
         .stdin(Stdio::null());
     command
 }

@@ -1,5 +1,7 @@
 //! SHA-256 and SHA-512 in plain Rust, from FIPS 180-4. The reference for every other path.
 
+use super::sixteen_times::sixteen_times;
+
 /// FIPS 180-4 section 5.3.3.
 pub(super) const SHA256_INITIAL: [u32; 8] = [
     0x6a09_e667,
@@ -93,7 +95,7 @@ pub(super) const SHA256_ROUND: [u32; 64] = [
 ];
 
 /// FIPS 180-4 section 4.2.3.
-const SHA512_ROUND: [u64; 80] = [
+pub(super) const SHA512_ROUND: [u64; 80] = [
     0x428a_2f98_d728_ae22,
     0x7137_4491_23ef_65cd,
     0xb5c0_fbcf_ec4d_3b2f,
@@ -177,34 +179,42 @@ const SHA512_ROUND: [u64; 80] = [
 ];
 
 /// Works the 64-byte blocks of `data` into `state`: FIPS 180-4 section 6.2.2.
+///
+/// The schedule is a ring of the sixteen newest words. Inlined into callers that are compiled for
+/// processors with better rotations.
+#[inline(always)]
 pub(super) fn compress_sha256(state: &mut [u32; 8], data: &[u8]) {
     for block in data.as_chunks::<64>().0 {
-        let mut schedule = [0u32; 64];
-        for (word, bytes) in schedule.iter_mut().zip(block.as_chunks::<4>().0) {
+        let mut words = [0u32; 16];
+        for (word, bytes) in words.iter_mut().zip(block.as_chunks::<4>().0) {
             *word = u32::from_be_bytes(*bytes);
         }
-        for t in 16..64 {
-            let (near, far) = (schedule[t - 2], schedule[t - 15]);
-            let sigma1 = near.rotate_right(17) ^ near.rotate_right(19) ^ (near >> 10);
-            let sigma0 = far.rotate_right(7) ^ far.rotate_right(18) ^ (far >> 3);
-            schedule[t] = sigma1
-                .wrapping_add(schedule[t - 7])
-                .wrapping_add(sigma0)
-                .wrapping_add(schedule[t - 16]);
-        }
         let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-        for (word, constant) in schedule.iter().zip(&SHA256_ROUND) {
-            let sum1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
-            let choice = (e & f) ^ (!e & g);
-            let t1 = h
-                .wrapping_add(sum1)
-                .wrapping_add(choice)
-                .wrapping_add(*constant)
-                .wrapping_add(*word);
-            let sum0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
-            let majority = (a & b) ^ (a & c) ^ (b & c);
-            let t2 = sum0.wrapping_add(majority);
-            (h, g, f, e, d, c, b, a) = (g, f, e, d.wrapping_add(t1), c, b, a, t1.wrapping_add(t2));
+        let (groups, _) = SHA256_ROUND.as_chunks::<16>();
+        for (group, constants) in groups.iter().enumerate() {
+            sixteen_times!(|T| {
+                if group > 0 {
+                    let (near, far) = (words[(T + 14) % 16], words[(T + 1) % 16]);
+                    let sigma1 = near.rotate_right(17) ^ near.rotate_right(19) ^ (near >> 10);
+                    let sigma0 = far.rotate_right(7) ^ far.rotate_right(18) ^ (far >> 3);
+                    words[T] = words[T]
+                        .wrapping_add(sigma0)
+                        .wrapping_add(words[(T + 9) % 16])
+                        .wrapping_add(sigma1);
+                }
+                let choice = g ^ (e & (f ^ g));
+                let sum1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
+                let t1 = h
+                    .wrapping_add(words[T])
+                    .wrapping_add(constants[T])
+                    .wrapping_add(choice)
+                    .wrapping_add(sum1);
+                let majority = (a & b) | (c & (a | b));
+                let sum0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
+                let t2 = sum0.wrapping_add(majority);
+                (h, g, f, e, d, c, b, a) =
+                    (g, f, e, d.wrapping_add(t1), c, b, a, t1.wrapping_add(t2));
+            });
         }
         for (word, sum) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
             *word = word.wrapping_add(sum);
@@ -213,34 +223,42 @@ pub(super) fn compress_sha256(state: &mut [u32; 8], data: &[u8]) {
 }
 
 /// Works the 128-byte blocks of `data` into `state`: FIPS 180-4 section 6.4.2.
+///
+/// The schedule is a ring of the sixteen newest words. Inlined into callers that are compiled for
+/// processors with better rotations.
+#[inline(always)]
 pub(super) fn compress_sha512(state: &mut [u64; 8], data: &[u8]) {
     for block in data.as_chunks::<128>().0 {
-        let mut schedule = [0u64; 80];
-        for (word, bytes) in schedule.iter_mut().zip(block.as_chunks::<8>().0) {
+        let mut words = [0u64; 16];
+        for (word, bytes) in words.iter_mut().zip(block.as_chunks::<8>().0) {
             *word = u64::from_be_bytes(*bytes);
         }
-        for t in 16..80 {
-            let (near, far) = (schedule[t - 2], schedule[t - 15]);
-            let sigma1 = near.rotate_right(19) ^ near.rotate_right(61) ^ (near >> 6);
-            let sigma0 = far.rotate_right(1) ^ far.rotate_right(8) ^ (far >> 7);
-            schedule[t] = sigma1
-                .wrapping_add(schedule[t - 7])
-                .wrapping_add(sigma0)
-                .wrapping_add(schedule[t - 16]);
-        }
         let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-        for (word, constant) in schedule.iter().zip(&SHA512_ROUND) {
-            let sum1 = e.rotate_right(14) ^ e.rotate_right(18) ^ e.rotate_right(41);
-            let choice = (e & f) ^ (!e & g);
-            let t1 = h
-                .wrapping_add(sum1)
-                .wrapping_add(choice)
-                .wrapping_add(*constant)
-                .wrapping_add(*word);
-            let sum0 = a.rotate_right(28) ^ a.rotate_right(34) ^ a.rotate_right(39);
-            let majority = (a & b) ^ (a & c) ^ (b & c);
-            let t2 = sum0.wrapping_add(majority);
-            (h, g, f, e, d, c, b, a) = (g, f, e, d.wrapping_add(t1), c, b, a, t1.wrapping_add(t2));
+        let (groups, _) = SHA512_ROUND.as_chunks::<16>();
+        for (group, constants) in groups.iter().enumerate() {
+            sixteen_times!(|T| {
+                if group > 0 {
+                    let (near, far) = (words[(T + 14) % 16], words[(T + 1) % 16]);
+                    let sigma1 = near.rotate_right(19) ^ near.rotate_right(61) ^ (near >> 6);
+                    let sigma0 = far.rotate_right(1) ^ far.rotate_right(8) ^ (far >> 7);
+                    words[T] = words[T]
+                        .wrapping_add(sigma0)
+                        .wrapping_add(words[(T + 9) % 16])
+                        .wrapping_add(sigma1);
+                }
+                let choice = g ^ (e & (f ^ g));
+                let sum1 = e.rotate_right(14) ^ e.rotate_right(18) ^ e.rotate_right(41);
+                let t1 = h
+                    .wrapping_add(words[T])
+                    .wrapping_add(constants[T])
+                    .wrapping_add(choice)
+                    .wrapping_add(sum1);
+                let majority = (a & b) | (c & (a | b));
+                let sum0 = a.rotate_right(28) ^ a.rotate_right(34) ^ a.rotate_right(39);
+                let t2 = sum0.wrapping_add(majority);
+                (h, g, f, e, d, c, b, a) =
+                    (g, f, e, d.wrapping_add(t1), c, b, a, t1.wrapping_add(t2));
+            });
         }
         for (word, sum) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
             *word = word.wrapping_add(sum);
