@@ -14,13 +14,16 @@ mod cases;
 mod gen_dump;
 mod input;
 mod measure;
+mod plot;
 mod random;
 mod report;
+mod scaling;
 
 const USAGE: &str = "\
 Usage: cargo xtask bench [NAME...] [OPTION...]
 
-NAME is one of digest, import, dump, info; all of them where none is given.
+NAME is one of digest, import, dump, info, fsck; all of them where none is given. `scaling` runs
+only when it is named: it takes ten million entries, and half an hour.
 
   --runs N       measured runs of each program, at least 5 (default 5)
   --tree DIR     the tree to import (default /usr)
@@ -37,6 +40,8 @@ struct Options {
     tree: PathBuf,
     files: u64,
     contestants: Contestants,
+    /// The growth with the number of entries.
+    scaling: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,6 +72,9 @@ pub(crate) fn run(workspace: &Workspace, args: &[&str]) -> Result<()> {
     let programs = programs(workspace, &options)?;
     let dir = workspace.target.join("bench");
     fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+    if options.scaling {
+        scaling::run(workspace, &programs, &options, &dir)?;
+    }
     for bench in cases::BENCHES.iter().filter(|bench| options.wants(bench.name)) {
         let mut contests =
             (bench.contests)(&cases::Ground { dir: &dir, programs: &programs, options: &options })?;
@@ -109,6 +117,7 @@ impl Options {
             tree: "/usr".into(),
             files: 1_000_000,
             contestants: Contestants::All,
+            scaling: false,
         };
         let mut args = args.iter();
         while let Some(&arg) = args.next() {
@@ -117,6 +126,7 @@ impl Options {
                 "--runs" => options.runs = value()?.parse().context("--runs takes a number")?,
                 "--tree" => options.tree = fs::canonicalize(value()?).context("--tree")?,
                 "--files" => options.files = value()?.parse().context("--files takes a number")?,
+                "scaling" => options.scaling = true,
                 "--peers-only" => options.contestants = Contestants::PeersOnly,
                 name if cases::BENCHES.iter().any(|bench| bench.name == name) => {
                     options.names.push(name.to_owned());
@@ -131,6 +141,7 @@ impl Options {
     }
 
     fn wants(&self, name: &str) -> bool {
-        self.names.is_empty() || self.names.iter().any(|wanted| wanted == name)
+        let all = self.names.is_empty() && !self.scaling;
+        all || self.names.iter().any(|wanted| wanted == name)
     }
 }

@@ -18,6 +18,7 @@ pub(super) const BENCHES: &[Bench] = &[
     Bench { name: "import", contests: import },
     Bench { name: "dump", contests: dump },
     Bench { name: "info", contests: info },
+    Bench { name: "fsck", contests: fsck },
 ];
 
 /// Where a bench runs, with whom, and on what.
@@ -158,6 +159,39 @@ fn dump(ground: &Ground) -> Result<Vec<Contest>> {
         sides: vec![
             Side::writing(OURS, ours, &our_image, None),
             Side::writing("mkcomposefs", theirs, &their_image, None),
+        ],
+    }])
+}
+
+/// Everything in a store read and checked. Each program's store is filled once, from the same tree.
+fn fsck(ground: &Ground) -> Result<Vec<Contest>> {
+    let Programs { treeseal, cfsctl, .. } = ground.programs;
+    let tree = &ground.options.tree;
+    let at = |name: &str| ground.dir.join(name);
+    let (store, repository) = (at("fsck.treeseal"), at("fsck.cfsctl"));
+    let places =
+        words!["--store", store, "--root", at("fsck.root.json"), "--state", at("fsck.state")];
+    if !store.exists() {
+        let seal = words!["seal", tree, "--stream", "bench/fsck"];
+        show_and_run(Command::new(treeseal).args(seal).args(&places))?;
+    }
+    let cfsctl_side = cfsctl_import(cfsctl, tree, &repository);
+    if !repository.exists() {
+        for command in cfsctl_side.prepare.iter().chain([&cfsctl_side.command]) {
+            show_and_run(Command::new(&command[0]).args(&command[1..]))?;
+        }
+    }
+    // Each says in its own words what it found.
+    let side = |name, command| Side { product: Product::Own, ..Side::printing(name, command) };
+    Ok(vec![Contest {
+        title: format!(
+            "deep check of a store with {}: {}",
+            tree.display(),
+            input::size_of_tree(tree)?
+        ),
+        sides: vec![
+            side(OURS, [words![treeseal, "store", "fsck"], places].concat()),
+            side("cfsctl", words![cfsctl, "--repo", repository, "fsck"]),
         ],
     }])
 }

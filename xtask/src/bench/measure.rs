@@ -94,7 +94,7 @@ fn plain(words: &[OsString]) -> Command {
 /// Debian's `time`, which asks the kernel what a finished child used.
 const TIME: &str = "/usr/bin/time";
 
-fn timed(words: &[OsString], dir: &Path) -> Result<Cost> {
+pub(super) fn timed(words: &[OsString], dir: &Path) -> Result<Cost> {
     let file = dir.join("time");
     let mut command = Command::new(TIME);
     command.args(["--format", "%U %S %M", "--output"]).arg(&file).args(words);
@@ -115,7 +115,7 @@ fn parse(text: &str) -> Option<(f64, f64)> {
     Some((user + system, kib / 1024.0))
 }
 
-fn medians(costs: &[Cost]) -> Cost {
+pub(super) fn medians(costs: &[Cost]) -> Cost {
     let median_of = |field: fn(&Cost) -> f64| median(costs.iter().map(field).collect());
     Cost {
         cpu_seconds: median_of(|cost| cost.cpu_seconds),

@@ -34,7 +34,7 @@ impl Report<'_> {
     }
 
     pub(super) fn write(&self, workspace: &Workspace, programs: &Programs) -> Result<()> {
-        let date = first_line(Command::new("date").args(["-u", "+%F"]))?;
+        let date = today()?;
         let path = workspace.root.join("benches").join(format!("{date}-{}.md", self.bench));
         let text = format!(
             "# {}, {date}\n\n{}{}\n## Commands\n\n```\n{}```\n",
@@ -105,6 +105,11 @@ fn row(side: &Side, cost: &Cost, ours: Option<Cost>) -> String {
         ratio(|cost| cost.wall_seconds),
         ratio(|cost| cost.peak_mib),
     )
+}
+
+/// The day, for the names of files.
+pub(super) fn today() -> Result<String> {
+    first_line(Command::new("date").args(["-u", "+%F"]))
 }
 
 fn cpu_model() -> Result<String> {
