@@ -35,12 +35,22 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, Error> 
 
 /// Writes a file in place of one that may be there: after a crash there is the old or the new one.
 pub(crate) fn replace(path: &Path, bytes: &[u8], readable: Readable) -> Result<(), Error> {
-    let directory = directory_of(path);
-    make_directory(directory)?;
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.tmp", std::process::id()));
-    let temporary = Path::new(&temporary);
-    let written = write_new(temporary, bytes, readable)
+    replace_by(path, Path::new(&temporary), readable, |file| file.write_all(bytes))
+}
+
+/// Lets `write` write a file in place of one that may be there, under a name of its own first. One
+/// that was left under that name is removed.
+pub(crate) fn replace_by(
+    path: &Path,
+    temporary: &Path,
+    readable: Readable,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> Result<(), Error> {
+    let directory = directory_of(path);
+    make_directory(directory)?;
+    let written = write_new(temporary, readable, write)
         .and_then(|()| fs::rename(temporary, path))
         .and_then(|()| fs::File::open(directory)?.sync_all());
     written.map_err(|source| {
@@ -53,7 +63,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], readable: Readable) -> Result<(
 /// Writes a file where none may be.
 pub(crate) fn create(path: &Path, bytes: &[u8], readable: Readable) -> Result<(), Error> {
     make_directory(directory_of(path))?;
-    write_exclusively(path, bytes, readable).map_err(|source| match source.kind() {
+    let written = write_exclusively(path, readable, |file| file.write_all(bytes));
+    written.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => Error::Exists { path: path.to_owned() },
         _ => {
             // Nothing is left behind; that this may fail too does not matter to the caller.
@@ -74,22 +85,30 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, Error> {
     Ok(Lock(file))
 }
 
-fn write_new(path: &Path, bytes: &[u8], readable: Readable) -> io::Result<()> {
+fn write_new(
+    path: &Path,
+    readable: Readable,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> io::Result<()> {
     // One that a process with this number left when it was killed is of no use to anyone.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    write_exclusively(path, bytes, readable)
+    write_exclusively(path, readable, write)
 }
 
-fn write_exclusively(path: &Path, bytes: &[u8], readable: Readable) -> io::Result<()> {
+fn write_exclusively(
+    path: &Path,
+    readable: Readable,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> io::Result<()> {
     let mode = match readable {
         Readable::ByAll => 0o644,
         Readable::ByOwner => 0o600,
     };
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(bytes)?;
+    write(&mut file)?;
     file.sync_all()
 }
 

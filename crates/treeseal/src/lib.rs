@@ -12,6 +12,7 @@ pub mod image;
 pub mod keys;
 pub mod upkeep;
 
+mod digest_cache;
 pub mod draft;
 mod error;
 mod files;
@@ -29,6 +30,7 @@ mod sealed;
 mod standalone;
 mod tpm;
 
+pub use digest_cache::CacheNote;
 pub use error::{Answer, Error};
 pub use freshness::{Freshened, freshen};
 pub use identity::NewIdentity;
@@ -37,7 +39,7 @@ pub use locations::{Locations, default_stream, is_superuser};
 pub use progress::Progress;
 pub use read::{TreeName, compare};
 pub use root::{pin_root, verify_chain};
-pub use seal::{Prepared, SealOptions, SealSource, Sealed, prepare, seal};
+pub use seal::{Prepared, Reading, SealOptions, SealSource, Sealed, prepare, seal};
 pub use sealed::{Checked, SealedTree, sha256_of_file};
 pub use standalone::{SealFiles, Verification, verify_files};
 pub use tpm::{enrol_floor, remove_floor, show_floor};

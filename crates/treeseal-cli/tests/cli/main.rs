@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod cache;
 mod digest;
 mod documents;
 mod image;
