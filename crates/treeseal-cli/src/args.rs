@@ -112,6 +112,9 @@ pub(crate) struct Seal {
     /// Name the image by SHA-512 as well
     #[arg(long)]
     pub(crate) sha512: bool,
+    /// Read every file, also those that have not changed since this machine last sealed them
+    #[arg(long)]
+    pub(crate) no_cache: bool,
     #[command(flatten)]
     pub(crate) keys: Keys,
     #[command(flatten)]

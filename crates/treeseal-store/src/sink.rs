@@ -74,6 +74,10 @@ pub struct SinkStats {
     pub existing_objects: u64,
     /// Bytes of those, counted each time.
     pub existing_bytes: u64,
+    /// How many of these times nothing was read, because the digest was known.
+    pub known_objects: u64,
+    /// Bytes of those.
+    pub known_bytes: u64,
     /// Sidecars written.
     pub new_sidecars: u64,
 }
@@ -106,6 +110,8 @@ struct Totals {
     new_bytes: AtomicU64,
     existing_objects: AtomicU64,
     existing_bytes: AtomicU64,
+    known_objects: AtomicU64,
+    known_bytes: AtomicU64,
     new_sidecars: AtomicU64,
 }
 
@@ -200,6 +206,26 @@ impl<'w> ObjectSink<'w> {
         file: BorrowedFd<'_>,
     ) -> Result<FileDigest, StoreError> {
         Ok(self.put(content, Some(size), Some(file), Wanted::All)?.digest)
+    }
+
+    /// Puts an object by its digest alone. `false` if the store lacks it, or lacks its sidecar: then
+    /// its content is to be put. As in [`put_reader`](Self::put_reader), an object that is there is
+    /// not read.
+    pub fn put_known(&self, digest: &FileDigest, size: u64) -> Result<bool, StoreError> {
+        if digest.algorithm() != self.params.algorithm() {
+            return Ok(false);
+        }
+        let lacking = self.lacking(&digest.object_path(), size)?;
+        if lacking.object || lacking.sidecar {
+            return Ok(false);
+        }
+        self.touch(digest, size);
+        let stored = Stored { digest: *digest, size, new: false };
+        self.totals.count_known(&stored);
+        if let Some(progress) = self.progress {
+            progress(stored);
+        }
+        Ok(true)
     }
 
     /// Makes everything durable that was put, under its name.
@@ -506,6 +532,12 @@ impl Totals {
         bytes.fetch_add(stored.size, Ordering::Relaxed);
     }
 
+    fn count_known(&self, stored: &Stored) {
+        self.count(stored);
+        self.known_objects.fetch_add(1, Ordering::Relaxed);
+        self.known_bytes.fetch_add(stored.size, Ordering::Relaxed);
+    }
+
     fn stats(&self) -> SinkStats {
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
         SinkStats {
@@ -513,6 +545,8 @@ impl Totals {
             new_bytes: read(&self.new_bytes),
             existing_objects: read(&self.existing_objects),
             existing_bytes: read(&self.existing_bytes),
+            known_objects: read(&self.known_objects),
+            known_bytes: read(&self.known_bytes),
             new_sidecars: read(&self.new_sidecars),
         }
     }

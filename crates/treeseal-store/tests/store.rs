@@ -16,7 +16,7 @@ use common::{
 };
 use treeseal_store::{Part, SinkOptions, SinkStats, Store, StoreError, Writer};
 use treeseal_sys::LockWait;
-use treeseal_verity::{FileDigest, HashAlgorithm};
+use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
 
 fn put(writer: &mut Writer, bytes: &[u8]) -> FileDigest {
     let sink = writer.object_sink(SinkOptions::default());
@@ -105,6 +105,42 @@ fn what_is_in_the_store_is_not_written_again() {
         };
         assert_eq!(stats, expected);
     }
+}
+
+#[test]
+fn an_object_is_put_by_its_digest_only_where_the_store_has_all_of_it() {
+    let directory = directory();
+    let store = Store::create_or_open(directory.path()).unwrap();
+    let mut writer = store.writer().unwrap();
+    let bytes = content(10_000, 1);
+    let digest = put(&mut writer, &bytes);
+    let mut known = |digest, size| {
+        let sink = writer.object_sink(SinkOptions::default());
+        let known = sink.put_known(&digest, size).unwrap();
+        (known, sink.commit().unwrap())
+    };
+    let expected = SinkStats {
+        existing_objects: 1,
+        existing_bytes: 10_000,
+        known_objects: 1,
+        known_bytes: 10_000,
+        ..SinkStats::default()
+    };
+    assert_eq!(known(digest, 10_000), (true, expected));
+    let refused = (false, SinkStats::default());
+    assert_eq!(known(digest, 9_999), refused);
+    let sha512 = Digester::digest_of(&Params::with_algorithm(HashAlgorithm::Sha512), &bytes);
+    assert_eq!(known(sha512, 10_000), refused);
+
+    let (object, sidecar) = (digest.object_path(), directory.path().join("trees"));
+    let sidecar = sidecar.join(&object);
+    let tree = std::fs::read(&sidecar).unwrap();
+    std::fs::write(&sidecar, &tree[1..]).unwrap();
+    assert_eq!(known(digest, 10_000), refused);
+    std::fs::write(&sidecar, tree).unwrap();
+    assert!(known(digest, 10_000).0);
+    std::fs::remove_file(directory.path().join("objects").join(object)).unwrap();
+    assert_eq!(known(digest, 10_000), refused);
 }
 
 #[test]

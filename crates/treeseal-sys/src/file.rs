@@ -5,6 +5,7 @@
 
 mod directory;
 mod error;
+mod filesystem;
 mod limit;
 mod name;
 mod read;
@@ -14,6 +15,7 @@ mod xattr;
 
 pub use directory::{Directory, ListBuffer};
 pub use error::{FileError, Operation};
+pub use filesystem::{FilesystemId, filesystem_with_change_times};
 pub use limit::raise_descriptor_limit;
 pub use read::read_file_limited;
 pub use restore::{Attributes, Owner, Special, restore_attributes};

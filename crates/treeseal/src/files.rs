@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::Error;
 
@@ -35,26 +35,32 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, Error> 
 
 /// Writes a file in place of one that may be there: after a crash there is the old or the new one.
 pub(crate) fn replace(path: &Path, bytes: &[u8], readable: Readable) -> Result<(), Error> {
-    replace_through(path, &format!(".{}.tmp", std::process::id()), bytes, readable)
+    let ending = format!(".{}.tmp", std::process::id());
+    replace_by(path, &temporary(path, &ending), readable, |file| file.write_all(bytes))
 }
 
 /// The same for whoever holds a lock on the file: what a process that was killed left goes away.
 pub(crate) fn replace_locked(path: &Path, bytes: &[u8], readable: Readable) -> Result<(), Error> {
-    replace_through(path, ".tmp", bytes, readable)
+    replace_by(path, &temporary(path, ".tmp"), readable, |file| file.write_all(bytes))
 }
 
-fn replace_through(
+fn temporary(path: &Path, ending: &str) -> PathBuf {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(ending);
+    temporary.into()
+}
+
+/// Lets `write` write a file in place of one that may be there, under a name of its own first. One
+/// that was left under that name is removed.
+pub(crate) fn replace_by(
     path: &Path,
-    ending: &str,
-    bytes: &[u8],
+    temporary: &Path,
     readable: Readable,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
 ) -> Result<(), Error> {
     let directory = directory_of(path);
     make_directory(directory)?;
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(ending);
-    let temporary = Path::new(&temporary);
-    let written = write_new(temporary, bytes, readable)
+    let written = write_new(temporary, readable, write)
         .and_then(|()| fs::rename(temporary, path))
         .and_then(|()| fs::File::open(directory)?.sync_all());
     written.map_err(|source| {
@@ -67,7 +73,8 @@ fn replace_through(
 /// Writes a file where none may be.
 pub(crate) fn create(path: &Path, bytes: &[u8], readable: Readable) -> Result<(), Error> {
     make_directory(directory_of(path))?;
-    write_exclusively(path, bytes, readable).map_err(|source| match source.kind() {
+    let written = write_exclusively(path, readable, |file| file.write_all(bytes));
+    written.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => Error::Exists { path: path.to_owned() },
         _ => {
             // Nothing is left behind; that this may fail too does not matter to the caller.
@@ -88,22 +95,30 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, Error> {
     Ok(Lock(file))
 }
 
-fn write_new(path: &Path, bytes: &[u8], readable: Readable) -> io::Result<()> {
+fn write_new(
+    path: &Path,
+    readable: Readable,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> io::Result<()> {
     // One that a process left when it was killed is of no use to anyone.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    write_exclusively(path, bytes, readable)
+    write_exclusively(path, readable, write)
 }
 
-fn write_exclusively(path: &Path, bytes: &[u8], readable: Readable) -> io::Result<()> {
+fn write_exclusively(
+    path: &Path,
+    readable: Readable,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> io::Result<()> {
     let mode = match readable {
         Readable::ByAll => 0o644,
         Readable::ByOwner => 0o600,
     };
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(bytes)?;
+    write(&mut file)?;
     file.sync_all()
 }
 

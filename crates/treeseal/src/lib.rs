@@ -13,6 +13,7 @@ pub mod keys;
 pub mod upkeep;
 
 mod digest;
+mod digest_cache;
 pub mod draft;
 mod error;
 mod files;
@@ -31,6 +32,7 @@ mod standalone;
 mod tpm;
 
 pub use digest::{digest_file, digest_files, threads};
+pub use digest_cache::CacheNote;
 pub use error::{Answer, Error};
 pub use freshness::{Freshened, freshen};
 pub use identity::NewIdentity;
@@ -38,7 +40,7 @@ pub use locations::{Locations, default_stream, is_superuser};
 pub use progress::Progress;
 pub use read::{TreeName, compare};
 pub use root::{pin_root, verify_chain};
-pub use seal::{Prepared, SealOptions, SealSource, Sealed, prepare, seal};
+pub use seal::{Prepared, Reading, SealOptions, SealSource, Sealed, prepare, seal};
 pub use sealed::{Checked, SealedTree, sha256_of_file};
 pub use standalone::{SealFiles, Verification, verify_files};
 pub use tpm::{enrol_floor, remove_floor, show_floor};

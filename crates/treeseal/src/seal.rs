@@ -13,6 +13,7 @@ use treeseal_trust::{
 };
 use treeseal_verity::{Digester, HashAlgorithm, Hasher, Params};
 
+use crate::digest_cache::{CacheNote, CachedSink, DigestCache};
 use crate::files::{self, Readable};
 use crate::identity::Identity;
 use crate::keys::{KeyPlace, Passphrases, Signature};
@@ -37,6 +38,19 @@ pub struct SealOptions {
     pub versions: Vec<VersionChoice>,
     /// Whether the statement also has the images' file digests by SHA-512.
     pub sha512: bool,
+    /// Which files of a directory are read.
+    pub reading: Reading,
+}
+
+/// Which files are read when a directory is sealed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// Those that may have changed since a seal on this machine read them. `docs/semantics.md` says
+    /// how that is told.
+    #[default]
+    Changed,
+    /// Every one. What was learnt for other seals is neither used nor added to.
+    All,
 }
 
 /// Where a tree to be sealed comes from.
@@ -57,6 +71,8 @@ pub struct Sealed {
     pub made: Option<NewIdentity>,
     /// What was stored.
     pub stored: SinkStats,
+    /// What a person should know about the digests of earlier seals.
+    pub notes: Vec<CacheNote>,
 }
 
 /// A tree that is in the store, with a seal that is still to be signed.
@@ -66,6 +82,8 @@ pub struct Prepared {
     pub statement: Statement,
     /// What was stored.
     pub stored: SinkStats,
+    /// What a person should know about the digests of earlier seals.
+    pub notes: Vec<CacheNote>,
 }
 
 /// Imports a tree into the store, writes its images, and signs a statement about it.
@@ -87,7 +105,7 @@ pub fn seal(
     for signer in identity.iter().flat_map(|identity| &identity.signers) {
         work.require_say(&signer.tuf_key())?;
     }
-    let (statement, stored) = work.import(options, progress)?;
+    let (statement, Taken { stored, notes, .. }) = work.import(locations, options, progress)?;
     // Nothing is made for a tree that cannot be sealed.
     let Identity { root, signers, made } = match identity {
         Some(identity) => identity,
@@ -103,7 +121,7 @@ pub fn seal(
     let root = work.root.take().unwrap_or(root);
     let statement = accept_own(locations, &envelope.to_bytes(), &root, stream, &work.state, now)?;
     put_seal(locations, &mut work.writer, &root, &envelope, &statement)?;
-    Ok(Sealed { statement, made, stored })
+    Ok(Sealed { statement, made, stored, notes })
 }
 
 /// Imports a tree into the store and writes its images, and writes a seal that nobody has signed yet
@@ -123,10 +141,10 @@ pub fn prepare(
         return Err(Error::Exists { path: pending.to_owned() });
     }
     let mut work = Work::start(locations, options, root, now)?;
-    let (statement, stored) = work.import(options, progress)?;
+    let (statement, Taken { stored, notes, .. }) = work.import(locations, options, progress)?;
     let envelope = Envelope::unsigned(&statement).map_err(Error::Statement)?;
     files::create(pending, &envelope.to_bytes(), Readable::ByAll)?;
-    Ok(Prepared { statement, stored })
+    Ok(Prepared { statement, stored, notes })
 }
 
 /// Verifies a seal that was made here, as a reader would. It is not stored if that fails.
@@ -211,14 +229,25 @@ impl Work {
     /// Stores objects and images, and says what a seal of them is to say.
     fn import(
         &mut self,
+        locations: &Locations,
         options: &SealOptions,
         progress: &dyn Progress,
-    ) -> Result<(Statement, SinkStats), Error> {
-        let (tree, stored) = import(&mut self.writer, &self.source, progress)?;
-        let (objects, algorithm) = objects(&tree)?;
+    ) -> Result<(Statement, Taken), Error> {
+        let taken = match &self.source {
+            SealSource::Directory(path, import) => {
+                let cache = match options.reading {
+                    Reading::Changed => Some(DigestCache::open(&locations.state, self.now)),
+                    Reading::All => None,
+                };
+                take_directory(&mut self.writer, path, import, cache, progress)?
+            }
+            SealSource::Dump(path) => take_dump(&self.writer, path)?,
+        };
+        let tree = &taken.tree;
+        let (objects, algorithm) = objects(tree)?;
         let mut images: Vec<Image> = Vec::new();
         for version in &options.versions {
-            let image = ImageWriter::new(&tree, *version)?;
+            let image = ImageWriter::new(tree, *version)?;
             // What `auto` stands for may be asked for as well.
             if images.iter().all(|other| other.format != format_of(&image)) {
                 images.push(store_image(&mut self.writer, &image, algorithm, options.sha512)?);
@@ -234,8 +263,15 @@ impl Work {
             sources: vec![self.source.name()],
             previous: self.previous,
         };
-        Ok((statement, stored))
+        Ok((statement, taken))
     }
+}
+
+/// A tree whose objects are in the store.
+struct Taken {
+    tree: Tree,
+    stored: SinkStats,
+    notes: Vec<CacheNote>,
 }
 
 impl SealOptions {
@@ -330,25 +366,12 @@ fn sequence(asked: Option<u64>, least: u64) -> Result<Sequence, Error> {
     Sequence::new(found).filter(|_| found >= least).ok_or(error)
 }
 
-fn import(
-    writer: &mut Writer,
-    source: &SealSource,
-    progress: &dyn Progress,
-) -> Result<(Tree, SinkStats), Error> {
-    match source {
-        SealSource::Directory(path, options) => {
-            let mut options = options.clone();
-            options.exclude.push(store_id(writer)?);
-            import_into(writer, path, &options, progress)
-        }
-        SealSource::Dump(path) => {
-            let file = File::open(path).map_err(|source| Error::io("read", path, source))?;
-            let tree = read_dump(file, Strictness::Lenient)
-                .map_err(|source| Error::Dump { path: path.clone(), source })?;
-            sealed::require_objects(writer.store(), &tree)?;
-            Ok((tree, SinkStats::default()))
-        }
-    }
+fn take_dump(writer: &Writer, path: &Path) -> Result<Taken, Error> {
+    let file = File::open(path).map_err(|source| Error::io("read", path, source))?;
+    let tree = read_dump(file, Strictness::Lenient)
+        .map_err(|source| Error::Dump { path: path.to_owned(), source })?;
+    sealed::require_objects(writer.store(), &tree)?;
+    Ok(Taken { tree, stored: SinkStats::default(), notes: Vec::new() })
 }
 
 /// The store's directory, which must not become part of a tree that is imported into it.
@@ -356,20 +379,28 @@ fn store_id(writer: &Writer) -> Result<FileId, Error> {
     Ok(Directory::open(writer.store().path())?.stat()?.id)
 }
 
-pub(crate) fn import_into(
+/// Imports a directory. What is learnt of its files is kept once their objects are durable.
+fn take_directory(
     writer: &mut Writer,
     directory: &Path,
     options: &ImportOptions,
+    cache: Option<(DigestCache, Option<CacheNote>)>,
     progress: &dyn Progress,
-) -> Result<(Tree, SinkStats), Error> {
+) -> Result<Taken, Error> {
+    let mut options = options.clone();
+    options.exclude.push(store_id(writer)?);
+    let (cache, unread) = cache.unzip();
     let listener = SinkListener::new(progress);
     let report = |stored| listener.stored(stored);
     let sink = writer
         .object_sink(SinkOptions { algorithm: HashAlgorithm::Sha256, progress: Some(&report) });
-    let imported = import_directory(directory, options, &sink, &())
+    let cached = CachedSink { sink: &sink, cache: cache.as_ref() };
+    let imported = import_directory(directory, &options, &cached, &())
         .map_err(|error| Error::Import(Box::new(error)))?;
     let stored = sink.commit()?;
-    Ok((imported.tree, stored))
+    let unwritten = cache.and_then(DigestCache::save);
+    let notes = unread.flatten().into_iter().chain(unwritten).collect();
+    Ok(Taken { tree: imported.tree, stored, notes })
 }
 
 fn format_of(image: &ImageWriter<'_>) -> ImageFormat {

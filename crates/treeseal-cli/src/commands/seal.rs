@@ -1,8 +1,10 @@
-use serde_json::{Value, json};
+use std::error::Error as _;
 use std::path::Path;
 
+use serde_json::{Value, json};
+use treeseal::store::SinkStats;
 use treeseal::trust::{Image, Objects};
-use treeseal::{Locations, Prepared, SealOptions, SealSource, Sealed};
+use treeseal::{CacheNote, Locations, Prepared, Reading, SealOptions, SealSource, Sealed};
 
 use super::sign::key_places;
 use super::{import, stream};
@@ -29,6 +31,7 @@ pub(super) fn run(arguments: &Seal, output: &mut Output) -> Result<Outcome, Fail
             made.root_file.display()
         ));
     }
+    write_notes(&sealed.notes, output);
     if output.is_json() {
         output.json(&as_json(&sealed))?;
     } else {
@@ -51,6 +54,7 @@ fn options(arguments: &Seal) -> Result<SealOptions, Failure> {
         not_after: arguments.not_after.as_deref().map(units::time).transpose()?,
         versions: arguments.format_version.iter().map(|v| import::version(*v)).collect(),
         sha512: arguments.sha512,
+        reading: if arguments.no_cache { Reading::All } else { Reading::Changed },
     })
 }
 
@@ -78,7 +82,8 @@ fn prepare(
     file: &Path,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
-    let Prepared { statement, stored } = treeseal::prepare(locations, options, file, &())?;
+    let Prepared { statement, stored, notes } = treeseal::prepare(locations, options, file, &())?;
+    write_notes(&notes, output);
     let (stream, sequence) = (&statement.stream, statement.sequence);
     if output.is_json() {
         output.json(&json!({
@@ -86,7 +91,8 @@ fn prepare(
             "sequence": sequence.number(),
             "images": images_as_json(&statement.images),
             "objects": objects_as_json(&statement.objects),
-            "new": { "objects": stored.new_objects, "bytes": stored.new_bytes },
+            "new": new_as_json(&stored),
+            "known": known_as_json(&stored),
             "unsigned": file,
         }))?;
         return Ok(Outcome::Yes);
@@ -100,6 +106,18 @@ fn prepare(
         file.display()
     ));
     Ok(Outcome::Yes)
+}
+
+/// The seal is the same with and without these, so they are no errors.
+fn write_notes(notes: &[CacheNote], output: &mut Output) {
+    for note in notes {
+        output.note(&format!("note: {note}"));
+        let mut cause = note.source();
+        while let Some(error) = cause {
+            output.note(&format!("caused by: {error}"));
+            cause = error.source();
+        }
+    }
 }
 
 fn write_images(images: &[Image], output: &mut Output) -> Result<(), Failure> {
@@ -126,6 +144,15 @@ fn objects_as_json(objects: &Objects) -> Value {
     json!({ "count": objects.count, "bytes": objects.bytes })
 }
 
+fn new_as_json(stored: &SinkStats) -> Value {
+    json!({ "objects": stored.new_objects, "bytes": stored.new_bytes })
+}
+
+/// What was not read.
+fn known_as_json(stored: &SinkStats) -> Value {
+    json!({ "objects": stored.known_objects, "bytes": stored.known_bytes })
+}
+
 fn as_json(sealed: &Sealed) -> Value {
     let statement = &sealed.statement;
     json!({
@@ -133,7 +160,8 @@ fn as_json(sealed: &Sealed) -> Value {
         "sequence": statement.sequence.number(),
         "images": images_as_json(&statement.images),
         "objects": objects_as_json(&statement.objects),
-        "new": { "objects": sealed.stored.new_objects, "bytes": sealed.stored.new_bytes },
+        "new": new_as_json(&sealed.stored),
+        "known": known_as_json(&sealed.stored),
         "made": sealed.made.as_ref().map(|made| json!({
             "key": made.key.to_string(),
             "keyFile": made.key_file,

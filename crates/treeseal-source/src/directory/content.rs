@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use treeseal_sys::Stat;
 use treeseal_verity::{Digester, FileDigest, Params};
 
 /// Takes the content of regular files; called from several threads at once.
@@ -16,6 +17,23 @@ pub trait ContentSink: Sync {
     /// When the file turns out to have changed meanwhile the import fails, and what was taken in is
     /// content that no tree refers to.
     fn put(&self, content: &mut FileContent<'_>) -> Result<FileDigest, Self::Error>;
+
+    /// The digest of an open file whose content need not be read: it is the one that the sink
+    /// learnt when the filesystem said the same of this file, and the sink still has it.
+    ///
+    /// `stat` is what the filesystem says of `file`. It is asked again afterwards, as it is when
+    /// content was read, and the import fails if the answer differs.
+    fn known(
+        &self,
+        _stat: &Stat,
+        _file: BorrowedFd<'_>,
+    ) -> Result<Option<FileDigest>, Self::Error> {
+        Ok(None)
+    }
+
+    /// Is told the digest that [`put`](Self::put) gave for an open file, after the filesystem said
+    /// the same of the file before and after it was read.
+    fn learn(&self, _stat: &Stat, _file: BorrowedFd<'_>, _digest: &FileDigest) {}
 }
 
 /// Computes digests and keeps nothing.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::Read as _;
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -391,11 +392,21 @@ impl<'a, S: ContentSink> Worker<'a, S> {
         }
         let xattrs = self.file_xattrs(&file).map_err(at)?;
         let sink = self.shared.sink;
-        let mut content = self.content_of(&file, open, name, stat.size);
         let mut inline = [0; INLINE_LIMIT];
-        let held = match usize::try_from(stat.size).ok().and_then(|size| inline.get_mut(..size)) {
-            Some(inline) => read_inline(&mut content, inline).map(|()| Held::Inline(inline)),
-            None => put(sink, &mut content),
+        let inline = usize::try_from(stat.size).ok().and_then(|size| inline.get_mut(..size));
+        let known = match inline {
+            Some(_) => None,
+            None => sink
+                .known(stat, file.as_fd())
+                .map_err(|source| ImportError::Sink { path: join(&open.path, name), source })?,
+        };
+        let mut content = self.content_of(&file, open, name, stat.size);
+        let held = match (known, inline) {
+            (Some(digest), _) => Ok(Held::External(stat.size, digest)),
+            (None, Some(inline)) => {
+                read_inline(&mut content, inline).map(|()| Held::Inline(inline))
+            }
+            (None, None) => put(sink, &mut content),
         };
         let is_short = content.is_short;
         // First, because a change explains whatever else went wrong.
@@ -403,7 +414,12 @@ impl<'a, S: ContentSink> Worker<'a, S> {
             return Err(changed());
         }
         let held = held?;
-        self.found.stats.objects += u64::from(matches!(held, Held::External(..)));
+        if let Held::External(_, digest) = &held {
+            self.found.stats.objects += 1;
+            if known.is_none() {
+                sink.learn(stat, file.as_fd(), digest);
+            }
+        }
         self.add_inode(open, name, stat, FileType::Regular, xattrs, &held)
     }
 

@@ -1,0 +1,150 @@
+//! One record: what the filesystem said of a file, and the digest of the content that it had.
+
+use treeseal_sys::{FilesystemId, Stat, Timestamp};
+use treeseal_trust::Timestamp as Time;
+use treeseal_verity::{FileDigest, HashAlgorithm, Hasher};
+
+/// Numbers are big-endian, so that records sort as their keys do.
+///
+/// | bytes | what |
+/// |--:|---|
+/// | 4 | device |
+/// | 8 | inode |
+/// | 8 | filesystem |
+/// | 8 | size |
+/// | 12 | time of modification: seconds, nanoseconds |
+/// | 12 | time of change: seconds, nanoseconds |
+/// | 32 | file digest: SHA-256, blocks of 4096 bytes, no salt |
+/// | 4 | the day on which it was last of use, counted from 1970 |
+/// | 8 | checksum |
+///
+/// The checksum is the beginning of the SHA-256 of what is before it. It tells damage from data and
+/// no more. A secret key in it would lie beside it, readable to whoever could write the records.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Record([u8; SIZE]);
+
+/// Size of a record in bytes.
+pub(super) const SIZE: usize = KEY + DIGEST + DAY + CHECKSUM;
+
+/// What a file is known by.
+pub(super) struct Key([u8; KEY]);
+
+/// Days since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Day(pub(super) u32);
+
+/// Which inode it is. There is one record for each.
+const PLACE: usize = 4 + 8 + 8;
+const KEY: usize = PLACE + 8 + 12 + 12;
+const DIGEST: usize = 32;
+const DAY: usize = 4;
+const CHECKSUM: usize = 8;
+
+impl Key {
+    pub(super) fn new(stat: &Stat, filesystem: FilesystemId) -> Self {
+        Self(join(&[
+            &stat.id.device.to_be_bytes(),
+            &stat.id.inode.to_be_bytes(),
+            &filesystem.0.to_be_bytes(),
+            &stat.size.to_be_bytes(),
+            &time(stat.mtime),
+            &time(stat.ctime),
+        ]))
+    }
+
+    pub(super) fn place(&self) -> &[u8] {
+        &self.0[..PLACE]
+    }
+}
+
+impl Record {
+    /// `None` for a digest of another algorithm.
+    pub(super) fn new(key: &Key, digest: &FileDigest, day: Day) -> Option<Self> {
+        if digest.algorithm() != HashAlgorithm::Sha256 {
+            return None;
+        }
+        Some(Self::with_checksum(&[&key.0, digest.as_bytes(), &day.0.to_be_bytes()]))
+    }
+
+    pub(super) const fn from_bytes(bytes: &[u8; SIZE]) -> Self {
+        Self(*bytes)
+    }
+
+    pub(super) const fn to_bytes(&self) -> &[u8; SIZE] {
+        &self.0
+    }
+
+    pub(super) fn place(&self) -> &[u8] {
+        place(&self.0)
+    }
+
+    /// Whether it is as it was written.
+    pub(super) fn is_whole(&self) -> bool {
+        let (data, found) = self.0.split_at(SIZE - CHECKSUM);
+        checksum(&[data]) == found
+    }
+
+    /// The digest, if the record is whole and about this file.
+    pub(super) fn digest(&self, key: &Key) -> Option<FileDigest> {
+        let digest = self.0.strip_prefix(&key.0[..])?.get(..DIGEST)?;
+        if self.is_whole() { FileDigest::from_bytes(HashAlgorithm::Sha256, digest) } else { None }
+    }
+
+    /// The day on which it was last of use.
+    pub(super) fn day(&self) -> Day {
+        Day(self.0[KEY + DIGEST..].first_chunk().copied().map_or(0, u32::from_be_bytes))
+    }
+
+    /// The same record, of use on this day.
+    pub(super) fn used_on(&self, day: Day) -> Self {
+        Self::with_checksum(&[&self.0[..KEY + DIGEST], &day.0.to_be_bytes()])
+    }
+
+    fn with_checksum(parts: &[&[u8]]) -> Self {
+        let checksum = checksum(parts);
+        let mut all = parts.to_vec();
+        all.push(&checksum);
+        Self(join(&all))
+    }
+}
+
+impl Day {
+    pub(super) fn of(time: Time) -> Self {
+        Self(u32::try_from(time.to_unix() / 86_400).unwrap_or(u32::MAX))
+    }
+
+    /// How many days this one is after another; 0 where the clock was set back.
+    pub(super) const fn since(self, other: Self) -> u32 {
+        self.0.saturating_sub(other.0)
+    }
+}
+
+/// The inode that the bytes of a record are about.
+pub(super) fn place(record: &[u8; SIZE]) -> &[u8] {
+    &record[..PLACE]
+}
+
+pub(super) fn checksum(parts: &[&[u8]]) -> [u8; CHECKSUM] {
+    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+    parts.iter().for_each(|part| hasher.update(part));
+    let mut hash = [0; 32];
+    hasher.finish_into(&mut hash);
+    join(&[&hash[..CHECKSUM]])
+}
+
+fn time(time: Timestamp) -> [u8; 12] {
+    join(&[&time.seconds.to_be_bytes(), &time.nanoseconds.to_be_bytes()])
+}
+
+/// Puts parts after one another. They fill the array; their lengths are constants.
+pub(super) fn join<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
+    let mut bytes = [0; N];
+    let mut rest = &mut bytes[..];
+    for part in parts {
+        let (here, behind) = rest.split_at_mut(part.len());
+        here.copy_from_slice(part);
+        rest = behind;
+    }
+    debug_assert!(rest.is_empty());
+    bytes
+}
