@@ -397,3 +397,52 @@ impl<P: AsRef<Path>> Drop for StopOnPanic<'_, P> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// A file of this size, which is said to be larger.
+    fn large_file(size: usize, said: u64) -> LargeFile {
+        let mut file = tempfile::tempfile().unwrap();
+        let content: Vec<u8> = (0..=250).cycle().take(size).collect();
+        file.write_all(&content).unwrap();
+        LargeFile::new(0, file, said, &Params::default())
+    }
+
+    #[test]
+    fn spans_are_joined_in_the_order_of_the_file() {
+        let size = 3 * SPAN + 5000;
+        let (params, mut buffer) = (Params::default(), Buffer::new());
+        let content: Vec<u8> = (0..=250).cycle().take(size).collect();
+        let large = large_file(size, size as u64);
+        assert_eq!(large.spans, 4);
+        for span in [3, 1, 0] {
+            let hashed = large.hash_span(span, &params, &mut buffer);
+            assert!(large.join(span, hashed).is_none(), "span {span} is not the last");
+        }
+        let hashed = large.hash_span(2, &params, &mut buffer);
+        let digest = large.join(2, hashed).unwrap().unwrap();
+        assert_eq!(digest, Digester::digest_of(&params, &content));
+    }
+
+    #[test]
+    fn a_file_that_gets_shorter_fails_once_and_holds_nobody_up() {
+        let large = large_file(SPAN + 1, 200 * SPAN as u64);
+        let (params, mut buffer) = (Params::default(), Buffer::new());
+        let first = large.hash_span(0, &params, &mut buffer);
+        assert!(first.is_ok());
+        thread::scope(|scope| {
+            // So far ahead that it waits for those before it.
+            let ahead = scope.spawn(|| large.join(150, Ok(Leaves::of(&params, &[]))).is_none());
+            let failed = large.hash_span(1, &params, &mut buffer);
+            let error = large.join(1, failed).unwrap().unwrap_err();
+            assert_eq!(error.to_string(), "it got shorter meanwhile");
+            assert!(ahead.join().unwrap(), "the file's result was given before");
+        });
+        assert!(large.join(2, Err(io::ErrorKind::UnexpectedEof.into())).is_none());
+        assert!(large.join(0, first).is_none());
+    }
+}
