@@ -184,3 +184,13 @@ fn the_fastest_is_one_that_the_machine_has() {
         assert!(Implementation::available().contains(&Implementation::fastest(algorithm)));
     }
 }
+
+/// A run that is to test an implementation names it, so that it cannot be missed in silence.
+#[test]
+fn what_the_environment_expects_is_there() {
+    let expected = std::env::var("TREESEAL_EXPECT_HASH").unwrap_or_else(|_| "portable".to_owned());
+    let found = Implementation::named(&expected).unwrap();
+    for algorithm in ALGORITHMS {
+        assert_eq!(found.for_algorithm(algorithm).name(), expected, "{algorithm}");
+    }
+}

@@ -6,7 +6,7 @@
 //! buffer and hashed there; it is never mapped, because a mapped file can change between two looks
 //! at it, and end under the reader. The hashes of the spans are joined in the order of the file.
 //!
-//! In use are a buffer for each thread, at most 1 MiB, and the hashes of a few spans.
+//! In use are a buffer of 1 MiB for each thread, and the hashes of a few spans.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -21,14 +21,13 @@ use treeseal_verity::{Digester, FileDigest, Leaves, Params};
 
 use crate::Error;
 
+/// Bytes that are read at once, a multiple of every block size: sixteen of the largest blocks, which
+/// is what the widest implementation hashes at once. The kernel copies pieces of this length in two
+/// thirds of the time that it takes for a quarter of it, and larger ones no faster.
+const SPAN: usize = 1 << 20;
+
 /// Content below this many bytes is hashed sooner than a thread is started.
-const LARGE: u64 = 1 << 20;
-
-/// Bytes that are read at once: they stay in a core's own cache until they are hashed.
-const SPAN: usize = 256 << 10;
-
-/// Blocks in a span at least: as many as the widest implementation hashes at once.
-const SPAN_BLOCKS: usize = 16;
+const LARGE: u64 = 2 << 20;
 
 /// Spans that may be hashed before an earlier one is.
 const AHEAD: u64 = 64;
@@ -62,7 +61,7 @@ where
 {
     let threads = worthwhile_threads(paths);
     if threads == 1 {
-        let mut buffer = Buffer::new(params);
+        let mut buffer = Buffer::new();
         return paths.iter().map(AsRef::as_ref).try_for_each(|path| {
             let digest = open(path)
                 .and_then(|(file, _)| digest_stream(file, params, &mut buffer))
@@ -105,7 +104,7 @@ fn worthwhile_threads<P: AsRef<Path>>(paths: &[P]) -> usize {
             return most;
         }
     }
-    usize::try_from(bytes / (LARGE / 2)).map_or(most, |threads| threads.clamp(1, most))
+    usize::try_from(bytes / SPAN as u64).map_or(most, |threads| threads.clamp(1, most))
 }
 
 /// What the threads share.
@@ -168,7 +167,7 @@ impl<'a, P: AsRef<Path>> Work<'a, P> {
 
     /// What each thread does.
     fn run(&self) {
-        let mut buffer = Buffer::new(self.params);
+        let mut buffer = Buffer::new();
         while let Some(task) = self.next_task() {
             match task {
                 Task::File(index) => self.start_file(index, &mut buffer),
@@ -267,7 +266,7 @@ impl LargeFile {
     fn new(index: usize, file: File, size: u64, params: &Params) -> Self {
         let digester = Some(Digester::new(params.clone()));
         let joined = Mutex::new(Joined { digester, count: 0, waiting: BTreeMap::new() });
-        let spans = size.div_ceil(span_size(params) as u64);
+        let spans = size.div_ceil(SPAN as u64);
         Self { index, file, size, spans, joined, changed: Condvar::new() }
     }
 
@@ -331,25 +330,18 @@ impl Joined {
 struct Buffer {
     bytes: Vec<u8>,
     start: usize,
-    length: usize,
 }
 
 impl Buffer {
-    fn new(params: &Params) -> Self {
-        let length = span_size(params);
-        let bytes = vec![0; length + LINE];
+    fn new() -> Self {
+        let bytes = vec![0; SPAN + LINE];
         let start = bytes.as_ptr().align_offset(LINE).min(LINE);
-        Self { bytes, start, length }
+        Self { bytes, start }
     }
 
     fn bytes(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..self.start + self.length]
+        &mut self.bytes[self.start..self.start + SPAN]
     }
-}
-
-/// A multiple of every block size.
-fn span_size(params: &Params) -> usize {
-    SPAN.max(SPAN_BLOCKS * params.block_size())
 }
 
 /// A file and, if it is a regular one, its size.
@@ -404,4 +396,53 @@ impl<P: AsRef<Path>> Drop for StopOnPanic<'_, P> {
 /// What a mutex guards here is whole at every moment, so a panic elsewhere does not spoil it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// A file of this size, which is said to be larger.
+    fn large_file(size: usize, said: u64) -> LargeFile {
+        let mut file = tempfile::tempfile().unwrap();
+        let content: Vec<u8> = (0..=250).cycle().take(size).collect();
+        file.write_all(&content).unwrap();
+        LargeFile::new(0, file, said, &Params::default())
+    }
+
+    #[test]
+    fn spans_are_joined_in_the_order_of_the_file() {
+        let size = 3 * SPAN + 5000;
+        let (params, mut buffer) = (Params::default(), Buffer::new());
+        let content: Vec<u8> = (0..=250).cycle().take(size).collect();
+        let large = large_file(size, size as u64);
+        assert_eq!(large.spans, 4);
+        for span in [3, 1, 0] {
+            let hashed = large.hash_span(span, &params, &mut buffer);
+            assert!(large.join(span, hashed).is_none(), "span {span} is not the last");
+        }
+        let hashed = large.hash_span(2, &params, &mut buffer);
+        let digest = large.join(2, hashed).unwrap().unwrap();
+        assert_eq!(digest, Digester::digest_of(&params, &content));
+    }
+
+    #[test]
+    fn a_file_that_gets_shorter_fails_once_and_holds_nobody_up() {
+        let large = large_file(SPAN + 1, 200 * SPAN as u64);
+        let (params, mut buffer) = (Params::default(), Buffer::new());
+        let first = large.hash_span(0, &params, &mut buffer);
+        assert!(first.is_ok());
+        thread::scope(|scope| {
+            // So far ahead that it waits for those before it.
+            let ahead = scope.spawn(|| large.join(150, Ok(Leaves::of(&params, &[]))).is_none());
+            let failed = large.hash_span(1, &params, &mut buffer);
+            let error = large.join(1, failed).unwrap().unwrap_err();
+            assert_eq!(error.to_string(), "it got shorter meanwhile");
+            assert!(ahead.join().unwrap(), "the file's result was given before");
+        });
+        assert!(large.join(2, Err(io::ErrorKind::UnexpectedEof.into())).is_none());
+        assert!(large.join(0, first).is_none());
+    }
 }

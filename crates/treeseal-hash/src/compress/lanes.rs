@@ -83,39 +83,39 @@ macro_rules! lane_kernel {
                 let before = *state;
                 let mut words = load_words(blocks);
                 let (groups, _) = $constants.as_chunks::<16>();
-                for (group, constants) in groups.iter().enumerate() {
-                    if group > 0 {
-                        extend_and_round(state, &mut words, constants);
-                    } else {
-                        sixteen_times!(|T| {
-                            round(state, T, $add(words[T], $splat(constants[T])));
-                        });
+                if let Some((last, groups)) = groups.split_last() {
+                    for constants in groups {
+                        round_and_extend(state, &mut words, constants);
                     }
+                    sixteen_times!(|T| {
+                        round(state, T, $add(words[T], $splat(last[T])));
+                    });
                 }
                 for (word, before) in state.iter_mut().zip(before) {
                     *word = $add(*word, before);
                 }
             }
 
-            /// Sixteen rounds with the next sixteen words of the schedule, which take the place of
-            /// the last sixteen.
+            /// Sixteen rounds. The words of the schedule that they have used make place for those
+            /// of the next sixteen: computed that early, none of them is waited for.
             #[target_feature(enable = $features)]
             #[inline]
-            fn extend_and_round(
+            fn round_and_extend(
                 state: &mut [$vector; 8],
                 words: &mut [$vector; 16],
                 constants: &[$word; 16],
             ) {
                 sixteen_times!(|T| {
+                    round(state, T, $add(words[T], $splat(constants[T])));
                     let (far, near) = (words[(T + 1) % 16], words[(T + 14) % 16]);
-                    let sigma0 = $xor3(
-                        $rotate::<$far1>(far), $rotate::<$far2>(far), $shift::<$far3>(far),
-                    );
+                    let sigma0 =
+                        $xor3($rotate::<$far1>(far), $rotate::<$far2>(far), $shift::<$far3>(far));
                     let sigma1 = $xor3(
-                        $rotate::<$near1>(near), $rotate::<$near2>(near), $shift::<$near3>(near),
+                        $rotate::<$near1>(near),
+                        $rotate::<$near2>(near),
+                        $shift::<$near3>(near),
                     );
                     words[T] = $add($add(words[T], words[(T + 9) % 16]), $add(sigma0, sigma1));
-                    round(state, T, $add(words[T], $splat(constants[T])));
                 });
             }
 
