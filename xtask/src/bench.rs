@@ -20,7 +20,7 @@ mod report;
 const USAGE: &str = "\
 Usage: cargo xtask bench [NAME...] [OPTION...]
 
-NAME is one of digest, import, dump, info; all of them where none is given.
+NAME is one of digest, import, again, dump, info; all of them where none is given.
 
   --runs N       measured runs of each program, at least 5 (default 5)
   --tree DIR     the tree to import (default /usr)
