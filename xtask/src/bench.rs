@@ -22,8 +22,8 @@ mod scaling;
 const USAGE: &str = "\
 Usage: cargo xtask bench [NAME...] [OPTION...]
 
-NAME is one of digest, import, dump, info, fsck; all of them where none is given. `scaling` runs
-only when it is named: it takes ten million entries, and half an hour.
+NAME is one of digest, import, again, dump, info, fsck; all of them where none is given.
+`scaling` runs only when it is named: it takes ten million entries, and half an hour.
 
   --runs N       measured runs of each program, at least 5 (default 5)
   --tree DIR     the tree to import (default /usr)

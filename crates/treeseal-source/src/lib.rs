@@ -9,7 +9,7 @@ mod directory;
 mod dump;
 
 pub use directory::{
-    ContentSink, FileContent, HardLinks, ImportError, ImportOptions, ImportStats, Imported,
+    ContentSink, FileContent, HardLinks, ImportError, ImportOptions, ImportStats, Imported, Known,
     Measure, Progress, Xattrs, import_directory,
 };
 pub use dump::{DumpReadError, read_dump};

@@ -1,8 +1,19 @@
 //! What this process is allowed.
 
+use rustix::thread::{CapabilitySet, capabilities};
+
 /// Whether this process runs as the superuser.
 pub fn is_superuser() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Whether this process is shown the extended attributes of the namespace `trusted`. Where that
+/// cannot be found out, it is taken to be so for the superuser.
+pub fn sees_trusted_xattrs() -> bool {
+    match capabilities(None) {
+        Ok(sets) => sets.effective.contains(CapabilitySet::SYS_ADMIN),
+        Err(_) => is_superuser(),
+    }
 }
 
 /// The user that this process acts as.

@@ -12,6 +12,9 @@
 //!   it is recorded nor when it is looked up.
 //! - **A filesystem whose times come from elsewhere**: [`filesystem_with_change_times`].
 //!
+//! That a file had no extended attributes is recorded too, because setting one is a change. What a
+//! process is shown can differ all the same, and [`Sight`] says by what.
+//!
 //! The records lie with what is remembered, outside the store, because whoever can write them can
 //! have a wrong digest sealed. What they say is used only where the store has the object.
 //! `docs/semantics.md` says what is not noticed.
@@ -21,13 +24,13 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use treeseal_source::{ContentSink, FileContent};
+use treeseal_source::{ContentSink, FileContent, Known};
 use treeseal_store::{ObjectSink, StoreError};
-use treeseal_sys::{FilesystemId, Stat, filesystem_with_change_times};
+use treeseal_sys::{FilesystemId, Stat, filesystem_with_change_times, sees_trusted_xattrs};
 use treeseal_trust::Timestamp;
 use treeseal_verity::FileDigest;
 
-use record::{Day, Key, Record};
+use record::{Day, Key, Record, SeenXattrs, Sight};
 use table::Table;
 
 mod file;
@@ -42,6 +45,8 @@ pub(crate) struct DigestCache {
     /// When the seal began, in seconds since 1970.
     began: i64,
     today: Day,
+    /// Which attributes this process is shown.
+    sight: Sight,
     table: Table,
     learnt: Mutex<Vec<Record>>,
     /// What is known of the filesystem of each device, by its number.
@@ -66,6 +71,7 @@ impl DigestCache {
             state: state.to_owned(),
             began: i64::try_from(now.to_unix()).unwrap_or(i64::MAX),
             today: Day::of(now),
+            sight: if sees_trusted_xattrs() { Sight::Full } else { Sight::Limited },
             table,
             learnt: Mutex::default(),
             filesystems: Mutex::default(),
@@ -86,18 +92,21 @@ impl DigestCache {
         written.err().map(|error| CacheNote::NotWritten(Box::new(error)))
     }
 
-    fn find(&self, stat: &Stat, file: BorrowedFd<'_>) -> Option<FileDigest> {
-        self.table.find(&self.key(stat, file)?)
+    fn find(&self, stat: &Stat, beside: BorrowedFd<'_>) -> Option<Known> {
+        let (digest, seen) = self.table.find(&self.key(stat, beside)?)?;
+        Some(Known { digest, without_xattrs: seen.none_for(self.sight) })
     }
 
-    fn learn(&self, stat: &Stat, file: BorrowedFd<'_>, digest: &FileDigest) {
-        let record = self.key(stat, file).and_then(|key| Record::new(&key, digest, self.today));
-        lock(&self.learnt).extend(record);
+    fn learn(&self, stat: &Stat, beside: BorrowedFd<'_>, known: &Known) {
+        let Some(key) = self.key(stat, beside) else { return };
+        let seen =
+            if known.without_xattrs { SeenXattrs::NoneBy(self.sight) } else { SeenXattrs::Some };
+        lock(&self.learnt).extend(Record::new(&key, &known.digest, seen, self.today));
     }
 
     /// What a file is known by; `None` if a change of it might not be noticed.
-    fn key(&self, stat: &Stat, file: BorrowedFd<'_>) -> Option<Key> {
-        let filesystem = if self.has_settled(stat) { self.filesystem(stat, file) } else { None };
+    fn key(&self, stat: &Stat, beside: BorrowedFd<'_>) -> Option<Key> {
+        let filesystem = if self.has_settled(stat) { self.filesystem(stat, beside) } else { None };
         filesystem.map(|filesystem| Key::new(stat, filesystem))
     }
 
@@ -107,10 +116,10 @@ impl DigestCache {
         stat.ctime.seconds.checked_add(MARGIN).is_some_and(|settled| settled <= self.began)
     }
 
-    fn filesystem(&self, stat: &Stat, file: BorrowedFd<'_>) -> Option<FilesystemId> {
+    fn filesystem(&self, stat: &Stat, beside: BorrowedFd<'_>) -> Option<FilesystemId> {
         *lock(&self.filesystems)
             .entry(stat.id.device)
-            .or_insert_with(|| filesystem_with_change_times(file, stat.id).unwrap_or(None))
+            .or_insert_with(|| filesystem_with_change_times(beside, stat.id).unwrap_or(None))
     }
 }
 
@@ -128,16 +137,16 @@ impl ContentSink for CachedSink<'_, '_> {
         self.sink.put(content)
     }
 
-    fn known(&self, stat: &Stat, file: BorrowedFd<'_>) -> Result<Option<FileDigest>, StoreError> {
-        let Some(digest) = self.cache.and_then(|cache| cache.find(stat, file)) else {
+    fn known(&self, stat: &Stat, beside: BorrowedFd<'_>) -> Result<Option<Known>, StoreError> {
+        let Some(known) = self.cache.and_then(|cache| cache.find(stat, beside)) else {
             return Ok(None);
         };
-        Ok(self.sink.put_known(&digest, stat.size)?.then_some(digest))
+        Ok(self.sink.put_known(&known.digest, stat.size)?.then_some(known))
     }
 
-    fn learn(&self, stat: &Stat, file: BorrowedFd<'_>, digest: &FileDigest) {
+    fn learn(&self, stat: &Stat, beside: BorrowedFd<'_>, known: &Known) {
         if let Some(cache) = self.cache {
-            cache.learn(stat, file, digest);
+            cache.learn(stat, beside, known);
         }
     }
 }
@@ -145,4 +154,41 @@ impl ContentSink for CachedSink<'_, '_> {
 /// What a mutex guards here is whole at every moment, so a panic elsewhere does not spoil it.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    use treeseal_sys::stat_file;
+    use treeseal_verity::HashAlgorithm;
+
+    use super::*;
+
+    #[test]
+    fn what_has_not_settled_is_neither_recorded_nor_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path();
+        let file = tempfile::tempfile().unwrap();
+        let stat = stat_file(&file).unwrap();
+        let digest = FileDigest::from_bytes(HashAlgorithm::Sha256, &[7; 32]).unwrap();
+        let known = Known { digest, without_xattrs: false };
+        let after = |seconds: i64| {
+            let now = u64::try_from(stat.ctime.seconds + seconds).unwrap();
+            let (cache, note) = DigestCache::open(state, Timestamp::from_unix(now).unwrap());
+            assert!(note.is_none(), "{note:?}");
+            cache
+        };
+        for (seconds, is_recorded) in [(-100, false), (0, false), (1, false), (2, true)] {
+            let cache = after(seconds);
+            cache.learn(&stat, file.as_fd(), &known);
+            assert!(cache.save().is_none());
+            assert_eq!(state.join("digests").exists(), is_recorded, "{seconds}");
+        }
+        // A clock that was set back makes it unsettled again.
+        for (seconds, expected) in [(2, Some(known)), (1, None), (-100, None), (9999, Some(known))]
+        {
+            assert_eq!(after(seconds).find(&stat, file.as_fd()), expected, "{seconds}");
+        }
+    }
 }

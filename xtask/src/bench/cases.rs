@@ -16,6 +16,7 @@ pub(super) struct Bench {
 pub(super) const BENCHES: &[Bench] = &[
     Bench { name: "digest", contests: digest },
     Bench { name: "import", contests: import },
+    Bench { name: "again", contests: again },
     Bench { name: "dump", contests: dump },
     Bench { name: "info", contests: info },
     Bench { name: "fsck", contests: fsck },
@@ -127,6 +128,45 @@ fn import(ground: &Ground) -> Result<Vec<Contest>> {
             Side::writing("mkcomposefs", theirs, &their_image, Some(&their_store)),
             cfsctl_import(cfsctl, tree, &at("cfsctl.repository")),
         ],
+    }])
+}
+
+/// The same tree into the same store again, when nothing in it has changed. What the programs make is
+/// compared by `import`; here the first, untimed run of each fills its store.
+fn again(ground: &Ground) -> Result<Vec<Contest>> {
+    let Programs { treeseal, mkcomposefs, cfsctl, .. } = ground.programs;
+    let tree = &ground.options.tree;
+    let at = |name: &str| ground.dir.join("again").join(name);
+    input::empty_directory(&ground.dir.join("again"))?;
+    let (store, root, state) = (at("store"), at("config/root.json"), at("state"));
+    let ours = words![
+        treeseal,
+        "seal",
+        "--compat=mkcomposefs",
+        "--stream=bench/again/any/stable",
+        "--store",
+        store,
+        "--root",
+        root,
+        "--state",
+        state,
+        tree
+    ];
+    let mut their_option = OsString::from("--digest-store=");
+    their_option.push(at("mkcomposefs.store"));
+    let theirs = words![mkcomposefs, their_option, tree, at("mkcomposefs.image")];
+    let repository = at("cfsctl.repository");
+    let cfsctl = cfsctl_import(cfsctl, tree, &repository);
+    if let Some(prepare) = &cfsctl.prepare {
+        show_and_run(Command::new(&prepare[0]).args(&prepare[1..]))?;
+    }
+    let side = |name, command| {
+        let (remove, prepare) = (Vec::new(), None);
+        Side { name, command, remove, prepare, product: Product::Own }
+    };
+    Ok(vec![Contest {
+        title: format!("import of {} again: {}", tree.display(), input::size_of_tree(tree)?),
+        sides: vec![side(OURS, ours), side("mkcomposefs", theirs), side("cfsctl", cfsctl.command)],
     }])
 }
 

@@ -20,6 +20,14 @@ pub(super) fn large_file(dir: &Path) -> Result<PathBuf> {
     })
 }
 
+/// A directory in which nothing is left of an earlier bench.
+pub(super) fn empty_directory(path: &Path) -> Result<()> {
+    if path.exists() {
+        fs::remove_dir_all(path).with_context(|| format!("removing {}", path.display()))?;
+    }
+    fs::create_dir_all(path).with_context(|| format!("creating {}", path.display()))
+}
+
 /// A composefs dump of so many files.
 pub(super) fn dump(dir: &Path, files: u64) -> Result<PathBuf> {
     made_once(dir.join(format!("{files}.dump")), |out| gen_dump::write(files, out))

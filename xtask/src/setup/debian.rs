@@ -19,6 +19,7 @@ const PACKAGES: &[&str] = &[
     "openssl",
     "rsync",
     "softhsm2",
+    "strace",
     "swtpm",
     "time",
     "tpm2-tools",

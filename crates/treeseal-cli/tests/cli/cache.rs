@@ -236,7 +236,7 @@ fn no_cache_neither_reads_nor_writes_what_is_known() {
 const HEADER: usize = 36;
 
 /// Bytes of a record.
-const RECORD: usize = 96;
+const RECORD: usize = 97;
 
 #[test]
 fn whatever_byte_is_damaged_the_same_tree_is_sealed() {

@@ -18,22 +18,28 @@ pub trait ContentSink: Sync {
     /// content that no tree refers to.
     fn put(&self, content: &mut FileContent<'_>) -> Result<FileDigest, Self::Error>;
 
-    /// The digest of an open file whose content need not be read: it is the one that the sink
-    /// learnt when the filesystem said the same of this file, and the sink still has it.
+    /// What is known of a file that need not be read: the sink learnt it when the filesystem said
+    /// the same of this file, and still has the content.
     ///
-    /// `stat` is what the filesystem says of `file`. It is asked again afterwards, as it is when
-    /// content was read, and the import fails if the answer differs.
-    fn known(
-        &self,
-        _stat: &Stat,
-        _file: BorrowedFd<'_>,
-    ) -> Result<Option<FileDigest>, Self::Error> {
+    /// `stat` is what the filesystem says of the file now. `beside` is open on the same filesystem.
+    /// A file that lies on another filesystem than its directory is always read.
+    fn known(&self, _stat: &Stat, _beside: BorrowedFd<'_>) -> Result<Option<Known>, Self::Error> {
         Ok(None)
     }
 
-    /// Is told the digest that [`put`](Self::put) gave for an open file, after the filesystem said
-    /// the same of the file before and after it was read.
-    fn learn(&self, _stat: &Stat, _file: BorrowedFd<'_>, _digest: &FileDigest) {}
+    /// Is told of a file that was put: the filesystem said the same of it before and after it was
+    /// read. `beside` is open on the same filesystem.
+    fn learn(&self, _stat: &Stat, _beside: BorrowedFd<'_>, _known: &Known) {}
+}
+
+/// What is known of a file whose metadata did not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The digest that [`ContentSink::put`] gave.
+    pub digest: FileDigest,
+    /// Whether the kernel showed no extended attribute at all. Otherwise there were some, or nobody
+    /// looked for all of them.
+    pub without_xattrs: bool,
 }
 
 /// Computes digests and keeps nothing.

@@ -7,7 +7,8 @@
 //!
 //! The walk goes by descriptor: a directory is opened in the one above, by a name that may not be a
 //! symlink, so nobody can lead it elsewhere. A file counts as unchanged when the filesystem says the
-//! same of it before it is opened, when it is open, and after it was read.
+//! same of it before it is opened, when it is open, and after it was read. A file that a sink knows
+//! is looked at once; nothing else is asked of it, so there is nothing that could have changed.
 
 mod assemble;
 mod content;
@@ -17,6 +18,6 @@ mod options;
 mod queue;
 mod walk;
 
-pub use content::{ContentSink, FileContent, Measure};
+pub use content::{ContentSink, FileContent, Known, Measure};
 pub use options::{HardLinks, ImportError, ImportOptions, ImportStats, Imported, Progress, Xattrs};
 pub use walk::import_directory;

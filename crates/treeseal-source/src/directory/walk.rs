@@ -17,7 +17,7 @@ use treeseal_sys::{
 use treeseal_tree::{FileType, TreeError};
 
 use super::assemble::assemble;
-use super::content::{BUFFER_BYTES, ContentSink, FileContent, join};
+use super::content::{BUFFER_BYTES, ContentSink, FileContent, Known, join};
 use super::found::{Found, Held, number};
 use super::names::{Listed, Names};
 use super::queue::{Queue, StopOnDrop};
@@ -106,6 +106,10 @@ struct OpenDirectory {
     number: u32,
     /// For messages.
     path: Vec<u8>,
+    /// The device it is on.
+    device: u32,
+    /// Whether it has any of the attributes that are wanted.
+    has_xattrs: bool,
 }
 
 struct Worker<'a, S: ContentSink> {
@@ -114,6 +118,12 @@ struct Worker<'a, S: ContentSink> {
     content: Vec<u8>,
     listing: ListBuffer,
     xattrs: XattrBuffer,
+}
+
+impl OpenDirectory {
+    const fn new(directory: Directory, number: u32, path: Vec<u8>) -> Self {
+        Self { directory, number, path, device: 0, has_xattrs: false }
+    }
 }
 
 impl<S: ContentSink> Shared<'_, S> {
@@ -187,7 +197,7 @@ impl<'a, S: ContentSink> Worker<'a, S> {
         match item {
             Item::Root(directory) => {
                 let path = self.shared.path.to_vec();
-                self.enter(ABOVE_ROOT, b"", OpenDirectory { directory, number: ROOT, path })
+                self.enter(ABOVE_ROOT, b"", OpenDirectory::new(directory, ROOT, path))
             }
             Item::Directory { parent, name, number } => {
                 let path = join(&parent.path, &name);
@@ -197,7 +207,7 @@ impl<'a, S: ContentSink> Worker<'a, S> {
                     .map_err(|error| error.with_path(path.clone()))?;
                 let parent_number = parent.number;
                 drop(parent);
-                self.enter(parent_number, &name, OpenDirectory { directory, number, path })
+                self.enter(parent_number, &name, OpenDirectory::new(directory, number, path))
             }
             Item::Names(directory, names) => self.look_at(&directory, &names),
         }
@@ -208,7 +218,7 @@ impl<'a, S: ContentSink> Worker<'a, S> {
         &mut self,
         parent: u32,
         name: &[u8],
-        open: OpenDirectory,
+        mut open: OpenDirectory,
     ) -> Result<(), ImportError<S::Error>> {
         let at = |error: FileError| error.with_path(open.path.clone());
         let stat = open.directory.stat().map_err(at)?;
@@ -216,6 +226,8 @@ impl<'a, S: ContentSink> Worker<'a, S> {
             return Err(ImportError::Overlap { path: open.path });
         }
         let xattrs = self.file_xattrs(&open.directory).map_err(at)?;
+        open.device = stat.id.device;
+        open.has_xattrs = !xattrs.is_empty();
         self.found
             .add_xattrs(xattrs)
             .and_then(|xattrs| {
@@ -384,6 +396,12 @@ impl<'a, S: ContentSink> Worker<'a, S> {
         name: &[u8],
         stat: &Stat,
     ) -> Result<u32, ImportError<S::Error>> {
+        let known = self.known(open, name, stat)?;
+        if let Some(known) = known.filter(|known| self.shows_no_xattrs(open, known)) {
+            let held = Held::External(stat.size, known.digest);
+            self.found.stats.objects += 1;
+            return self.add_inode(open, name, stat, FileType::Regular, Vec::new(), &held);
+        }
         let at = |error: FileError| error.with_path(join(&open.path, name));
         let changed = || ImportError::Changed { path: join(&open.path, name) };
         let file = open.directory.open_file(name).map_err(at)?;
@@ -392,17 +410,11 @@ impl<'a, S: ContentSink> Worker<'a, S> {
         }
         let xattrs = self.file_xattrs(&file).map_err(at)?;
         let sink = self.shared.sink;
+        let mut content = self.content_of(&file, open, name, stat.size);
         let mut inline = [0; INLINE_LIMIT];
         let inline = usize::try_from(stat.size).ok().and_then(|size| inline.get_mut(..size));
-        let known = match inline {
-            Some(_) => None,
-            None => sink
-                .known(stat, file.as_fd())
-                .map_err(|source| ImportError::Sink { path: join(&open.path, name), source })?,
-        };
-        let mut content = self.content_of(&file, open, name, stat.size);
         let held = match (known, inline) {
-            (Some(digest), _) => Ok(Held::External(stat.size, digest)),
+            (Some(known), _) => Ok(Held::External(stat.size, known.digest)),
             (None, Some(inline)) => {
                 read_inline(&mut content, inline).map(|()| Held::Inline(inline))
             }
@@ -414,13 +426,37 @@ impl<'a, S: ContentSink> Worker<'a, S> {
             return Err(changed());
         }
         let held = held?;
-        if let Held::External(_, digest) = &held {
+        if let Held::External(_, digest) = held {
             self.found.stats.objects += 1;
-            if known.is_none() {
-                sink.learn(stat, file.as_fd(), digest);
+            if known.is_none() && stat.id.device == open.device {
+                let without_xattrs = self.shared.options.xattrs == Xattrs::All && xattrs.is_empty();
+                sink.learn(stat, open.directory.as_fd(), &Known { digest, without_xattrs });
             }
         }
         self.add_inode(open, name, stat, FileType::Regular, xattrs, &held)
+    }
+
+    /// What the sink knows of a file whose content would go to it.
+    fn known(
+        &self,
+        open: &OpenDirectory,
+        name: &[u8],
+        stat: &Stat,
+    ) -> Result<Option<Known>, ImportError<S::Error>> {
+        if stat.size <= INLINE_LIMIT as u64 || stat.id.device != open.device {
+            return Ok(None);
+        }
+        let known = self.shared.sink.known(stat, open.directory.as_fd());
+        known.map_err(|source| ImportError::Sink { path: join(&open.path, name), source })
+    }
+
+    /// Whether a file that is known has none of the attributes that are wanted.
+    ///
+    /// A security module can begin to show labels on files that did not change. It shows one on
+    /// every directory too, so then files are asked again.
+    fn shows_no_xattrs(&self, open: &OpenDirectory, known: &Known) -> bool {
+        let is_wanting = self.shared.options.xattrs != Xattrs::Ignore;
+        !is_wanting || known.without_xattrs && !open.has_xattrs
     }
 
     fn content_of<'c>(

@@ -15,6 +15,7 @@ use treeseal_verity::{FileDigest, HashAlgorithm, Hasher};
 /// | 12 | time of modification: seconds, nanoseconds |
 /// | 12 | time of change: seconds, nanoseconds |
 /// | 32 | file digest: SHA-256, blocks of 4096 bytes, no salt |
+/// | 1 | extended attributes: 0 if there may be some, 1 if none were shown, 2 if there were none |
 /// | 4 | the day on which it was last of use, counted from 1970 |
 /// | 8 | checksum |
 ///
@@ -24,7 +25,7 @@ use treeseal_verity::{FileDigest, HashAlgorithm, Hasher};
 pub(super) struct Record([u8; SIZE]);
 
 /// Size of a record in bytes.
-pub(super) const SIZE: usize = KEY + DIGEST + DAY + CHECKSUM;
+pub(super) const SIZE: usize = KEY + DIGEST + XATTRS + DAY + CHECKSUM;
 
 /// What a file is known by.
 pub(super) struct Key([u8; KEY]);
@@ -33,10 +34,29 @@ pub(super) struct Key([u8; KEY]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Day(pub(super) u32);
 
+/// Which extended attributes a process is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// All but those of the namespace `trusted`.
+    Limited,
+    /// All.
+    Full,
+}
+
+/// What was seen of a file's extended attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SeenXattrs {
+    /// There were some, or nobody looked for all of them.
+    Some,
+    /// A process of this sight was shown none.
+    NoneBy(Sight),
+}
+
 /// Which inode it is. There is one record for each.
 const PLACE: usize = 4 + 8 + 8;
 const KEY: usize = PLACE + 8 + 12 + 12;
 const DIGEST: usize = 32;
+const XATTRS: usize = 1;
 const DAY: usize = 4;
 const CHECKSUM: usize = 8;
 
@@ -59,11 +79,12 @@ impl Key {
 
 impl Record {
     /// `None` for a digest of another algorithm.
-    pub(super) fn new(key: &Key, digest: &FileDigest, day: Day) -> Option<Self> {
+    pub(super) fn new(key: &Key, digest: &FileDigest, seen: SeenXattrs, day: Day) -> Option<Self> {
         if digest.algorithm() != HashAlgorithm::Sha256 {
             return None;
         }
-        Some(Self::with_checksum(&[&key.0, digest.as_bytes(), &day.0.to_be_bytes()]))
+        let (seen, day) = ([seen.code()], day.0.to_be_bytes());
+        Some(Self::with_checksum(&[&key.0, digest.as_bytes(), &seen, &day]))
     }
 
     pub(super) const fn from_bytes(bytes: &[u8; SIZE]) -> Self {
@@ -84,20 +105,22 @@ impl Record {
         checksum(&[data]) == found
     }
 
-    /// The digest, if the record is whole and about this file.
-    pub(super) fn digest(&self, key: &Key) -> Option<FileDigest> {
-        let digest = self.0.strip_prefix(&key.0[..])?.get(..DIGEST)?;
-        if self.is_whole() { FileDigest::from_bytes(HashAlgorithm::Sha256, digest) } else { None }
+    /// What is known, if the record is whole and about this file.
+    pub(super) fn known(&self, key: &Key) -> Option<(FileDigest, SeenXattrs)> {
+        let (digest, rest) = self.0.strip_prefix(&key.0[..])?.split_at_checked(DIGEST)?;
+        let digest = FileDigest::from_bytes(HashAlgorithm::Sha256, digest)?;
+        let seen = SeenXattrs::from_code(*rest.first()?);
+        self.is_whole().then_some((digest, seen))
     }
 
     /// The day on which it was last of use.
     pub(super) fn day(&self) -> Day {
-        Day(self.0[KEY + DIGEST..].first_chunk().copied().map_or(0, u32::from_be_bytes))
+        Day(self.0[KEY + DIGEST + XATTRS..].first_chunk().copied().map_or(0, u32::from_be_bytes))
     }
 
     /// The same record, of use on this day.
     pub(super) fn used_on(&self, day: Day) -> Self {
-        Self::with_checksum(&[&self.0[..KEY + DIGEST], &day.0.to_be_bytes()])
+        Self::with_checksum(&[&self.0[..KEY + DIGEST + XATTRS], &day.0.to_be_bytes()])
     }
 
     fn with_checksum(parts: &[&[u8]]) -> Self {
@@ -105,6 +128,33 @@ impl Record {
         let mut all = parts.to_vec();
         all.push(&checksum);
         Self(join(&all))
+    }
+}
+
+impl SeenXattrs {
+    /// Whether a process of this sight would be shown none.
+    pub(super) fn none_for(self, sight: Sight) -> bool {
+        match self {
+            Self::Some => false,
+            Self::NoneBy(Sight::Full) => true,
+            Self::NoneBy(Sight::Limited) => sight == Sight::Limited,
+        }
+    }
+
+    const fn code(self) -> u8 {
+        match self {
+            Self::Some => 0,
+            Self::NoneBy(Sight::Limited) => 1,
+            Self::NoneBy(Sight::Full) => 2,
+        }
+    }
+
+    const fn from_code(code: u8) -> Self {
+        match code {
+            1 => Self::NoneBy(Sight::Limited),
+            2 => Self::NoneBy(Sight::Full),
+            _ => Self::Some,
+        }
     }
 }
 

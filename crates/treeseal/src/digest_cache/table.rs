@@ -1,13 +1,13 @@
 //! The records of earlier seals, as they lie in the file.
 //!
-//! They are searched where they lie: 96 bytes a file and nothing beside them, however many there
+//! They are searched where they lie: 97 bytes a file and nothing beside them, however many there
 //! are. Each is checked when it is found. Where one is damaged, or out of order, some are not found.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use treeseal_verity::FileDigest;
 
-use super::record::{self, Day, Key, Record, SIZE};
+use super::record::{self, Day, Key, Record, SIZE, SeenXattrs};
 
 /// Records in the order of their bytes.
 #[derive(Default)]
@@ -33,14 +33,14 @@ impl Table {
         Self { bytes, used: (0..words).map(|_| AtomicU64::new(0)).collect() }
     }
 
-    pub(super) fn find(&self, key: &Key) -> Option<FileDigest> {
+    pub(super) fn find(&self, key: &Key) -> Option<(FileDigest, SeenXattrs)> {
         let records = self.records();
         let position = records.partition_point(|bytes| record::place(bytes) < key.place());
-        let digest = Record::from_bytes(records.get(position)?).digest(key)?;
+        let known = Record::from_bytes(records.get(position)?).known(key)?;
         if let Some(word) = self.used.get(position / 64) {
             word.fetch_or(1 << (position % 64), Ordering::Relaxed);
         }
-        Some(digest)
+        Some(known)
     }
 
     /// Whether a record was of use whose day lies so far back that it would soon be dropped.
@@ -97,5 +97,121 @@ impl Table {
 
     fn records(&self) -> &[[u8; SIZE]] {
         self.bytes.as_chunks().0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest_cache::record::Sight;
+    use treeseal_sys::{FileId, FilesystemId, Stat, Timestamp};
+    use treeseal_verity::HashAlgorithm;
+
+    const TODAY: Day = Day(20_000);
+    const NONE: SeenXattrs = SeenXattrs::NoneBy(Sight::Full);
+
+    fn stat(inode: u64) -> Stat {
+        Stat {
+            id: FileId { device: 0x801, inode },
+            mode: 0o100_644,
+            nlink: 1,
+            uid: 0,
+            gid: 0,
+            device: 0,
+            size: 4096,
+            mtime: Timestamp { seconds: 1_700_000_000, nanoseconds: 1 },
+            ctime: Timestamp { seconds: 1_700_000_001, nanoseconds: 2 },
+        }
+    }
+
+    fn key(inode: u64) -> Key {
+        Key::new(&stat(inode), FilesystemId(7))
+    }
+
+    fn digest(byte: u8) -> FileDigest {
+        FileDigest::from_bytes(HashAlgorithm::Sha256, &[byte; 32]).unwrap()
+    }
+
+    fn record(inode: u64, byte: u8, day: Day) -> Record {
+        Record::new(&key(inode), &digest(byte), NONE, day).unwrap()
+    }
+
+    fn table(records: impl IntoIterator<Item = Record>) -> Table {
+        Table::new(records.into_iter().flat_map(|record| *record.to_bytes()).collect())
+    }
+
+    #[test]
+    fn every_record_is_found_among_any_number() {
+        for count in [0, 1, 2, 63, 64, 65, 1000] {
+            let table = table((0..count).map(|inode| record(inode * 2, 9, TODAY)));
+            for inode in 0..2 * count + 1 {
+                let expected = (inode % 2 == 0 && inode < 2 * count).then(|| (digest(9), NONE));
+                assert_eq!(table.find(&key(inode)), expected, "{inode} of {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_differs_in_anything_is_not_known() {
+        let table = table([record(5, 9, TODAY)]);
+        let time = |seconds, nanoseconds| Timestamp { seconds, nanoseconds };
+        let others = [
+            Stat { size: 4097, ..stat(5) },
+            Stat { mtime: time(1_700_000_000, 2), ..stat(5) },
+            Stat { mtime: time(1_700_000_001, 1), ..stat(5) },
+            Stat { ctime: time(1_700_000_001, 3), ..stat(5) },
+            Stat { ctime: time(1_700_000_002, 2), ..stat(5) },
+            Stat { id: FileId { device: 0x802, inode: 5 }, ..stat(5) },
+        ];
+        for other in others {
+            assert_eq!(table.find(&Key::new(&other, FilesystemId(7))), None, "{other:?}");
+        }
+        assert_eq!(table.find(&Key::new(&stat(5), FilesystemId(8))), None);
+        assert_eq!(table.find(&key(5)), Some((digest(9), NONE)));
+    }
+
+    #[test]
+    fn a_record_with_any_bit_damaged_is_not_used() {
+        let whole = *record(5, 9, TODAY).to_bytes();
+        for bit in 0..SIZE * 8 {
+            let mut bytes = whole;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let table = Table::new(bytes.to_vec());
+            assert_eq!(table.find(&key(5)), None, "bit {bit}");
+            assert_eq!(table.merged(&[], TODAY).count(), 0, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn new_records_take_the_place_of_old_ones_and_all_stay_in_order() {
+        let old = table([1, 3, 5, 7].map(|inode| record(inode, 1, TODAY)));
+        let learnt = [0, 3, 6, 7, 9].map(|inode| record(inode, 2, TODAY));
+        let expected = [(0, 2), (1, 1), (3, 2), (5, 1), (6, 2), (7, 2), (9, 2)];
+        let expected = expected.map(|(inode, byte)| record(inode, byte, TODAY));
+        assert_eq!(old.merged(&learnt, TODAY).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_record_is_dropped_when_it_was_of_no_use_for_long() {
+        let day = |days: u32| Day(TODAY.0 + days);
+        let old = table([1, 2].map(|inode| record(inode, 1, TODAY)));
+        old.find(&key(2));
+        assert!(!old.is_ageing(day(AGEING_DAYS - 1)));
+        assert!(old.is_ageing(day(AGEING_DAYS)));
+        assert_eq!(old.merged(&[], day(KEPT_DAYS)).count(), 2);
+        let left: Vec<_> = old.merged(&[], day(KEPT_DAYS + 1)).collect();
+        assert_eq!(left, [record(2, 1, day(KEPT_DAYS + 1))]);
+        // A clock that was set back drops nothing.
+        assert_eq!(table(left).merged(&[], TODAY).count(), 1);
+    }
+
+    #[test]
+    fn who_is_shown_fewer_attributes_does_not_speak_for_who_is_shown_all() {
+        let none_by = SeenXattrs::NoneBy;
+        assert!(none_by(Sight::Full).none_for(Sight::Full));
+        assert!(none_by(Sight::Full).none_for(Sight::Limited));
+        assert!(none_by(Sight::Limited).none_for(Sight::Limited));
+        assert!(!none_by(Sight::Limited).none_for(Sight::Full));
+        assert!(!SeenXattrs::Some.none_for(Sight::Limited));
     }
 }
