@@ -100,8 +100,7 @@ fn sign(
     let mut envelope = Envelope::unsigned_freshness(&fresh).map_err(Error::Statement)?;
     let what = Signature::Freshness { stream, sequence: sequence.number() };
     for signer in signers {
-        let signature = signer.sign(&envelope.pae_bytes(), &what, &locations.signing_log())?;
-        envelope.attach(&signer.tuf_key(), &signature).map_err(Error::Attach)?;
+        signer.sign_envelope(&mut envelope, &what, &locations.signing_log())?;
     }
     Ok(envelope.to_bytes())
 }

@@ -6,7 +6,7 @@ use treeseal_trust::{
     Timestamp, TrustRoot, verify_seal,
 };
 
-use crate::root::{newest_root, pinned_root, refuse_gap};
+use crate::root::{follow_chain, newest_root, pinned_root};
 use crate::{Error, Locations, sealed};
 
 /// A seal of a stream's history.
@@ -128,20 +128,13 @@ fn marks(before: Option<&LogEntry>, entry: &LogEntry, statement: &Statement) -> 
 
 /// The trust root of this machine, version by version from the pinned one on.
 pub fn root_chain(locations: &Locations) -> Result<Vec<TrustRoot>, Error> {
-    let mut chain = vec![pinned_root(locations)?];
+    let pinned = pinned_root(locations)?;
     if !locations.store.exists() {
-        return Ok(chain);
+        return Ok(vec![pinned]);
     }
+    let mut chain = Vec::new();
     let store = Store::open_read_only(&locations.store)?;
-    while let Some(root) = chain.last()
-        && let Some(next) = store.root(root.version() + 1)?
-    {
-        let path = store.path().join(format!("roots/{}.root.json", root.version() + 1));
-        let next = root.advance(&next).map_err(Error::root(&path))?;
-        chain.push(next);
-    }
-    if let Some(newest) = chain.last() {
-        refuse_gap(&store, newest)?;
-    }
+    let newest = follow_chain(&store, pinned, |root| chain.push(root))?;
+    chain.push(newest);
     Ok(chain)
 }

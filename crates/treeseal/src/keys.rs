@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use treeseal_token::{PinPrompt, TokenKey};
-use treeseal_trust::{KeyAlgorithm, KeyFileRandom, KeyId, PublicKey, SigningKey, TufKey};
+use treeseal_trust::{Envelope, KeyAlgorithm, KeyFileRandom, KeyId, PublicKey, SigningKey, TufKey};
 use zeroize::Zeroizing;
 
 use crate::Error;
@@ -98,6 +98,17 @@ impl Signer {
                 key.sign(message).map_err(|source| Error::token(uri, source))
             }
         }
+    }
+
+    /// Signs an envelope's payload as [`sign`](Self::sign) does, and adds the signature to it.
+    pub(crate) fn sign_envelope(
+        &self,
+        envelope: &mut Envelope,
+        what: &Signature<'_>,
+        log: &SigningLog,
+    ) -> Result<(), Error> {
+        let signature = self.sign(&envelope.pae_bytes(), what, log)?;
+        envelope.attach(&self.tuf_key(), &signature).map_err(Error::Attach)
     }
 }
 

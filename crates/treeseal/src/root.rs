@@ -26,10 +26,21 @@ pub(crate) fn read_root(path: &Path) -> Result<Vec<u8>, Error> {
 
 /// The newest root that leads on from the pinned one, step by step, among those that the store has.
 pub(crate) fn newest_root(store: &Store, pinned: TrustRoot) -> Result<TrustRoot, Error> {
+    follow_chain(store, pinned, |_| ())
+}
+
+/// Follows the roots of the store from the pinned one on, and gives the newest; `passed` gets each
+/// one that another replaces, oldest first.
+pub(crate) fn follow_chain(
+    store: &Store,
+    pinned: TrustRoot,
+    mut passed: impl FnMut(TrustRoot),
+) -> Result<TrustRoot, Error> {
     let mut root = pinned;
     while let Some(next) = store.root(root.version() + 1)? {
         let path = store.path().join(format!("roots/{}.root.json", root.version() + 1));
-        root = root.advance(&next).map_err(Error::root(&path))?;
+        let next = root.advance(&next).map_err(Error::root(&path))?;
+        passed(std::mem::replace(&mut root, next));
     }
     refuse_gap(store, &root)?;
     Ok(root)
@@ -37,7 +48,7 @@ pub(crate) fn newest_root(store: &Store, pinned: TrustRoot) -> Result<TrustRoot,
 
 /// Refuses a store that has later roots than the last that can be reached: the one between is kept
 /// back or lost, and what the later ones revoke would go unseen.
-pub(crate) fn refuse_gap(store: &Store, reached: &TrustRoot) -> Result<(), Error> {
+fn refuse_gap(store: &Store, reached: &TrustRoot) -> Result<(), Error> {
     match store.root_versions()?.last() {
         Some(newest) if *newest > reached.version() => Err(Error::RootGap {
             store: store.path().to_owned(),

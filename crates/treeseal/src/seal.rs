@@ -115,8 +115,7 @@ pub fn seal(
     let stream = &statement.stream;
     let what = Signature::Seal { stream, sequence: statement.sequence.number() };
     for signer in &signers {
-        let signature = signer.sign(&envelope.pae_bytes(), &what, &locations.signing_log())?;
-        envelope.attach(&signer.tuf_key(), &signature).map_err(Error::Attach)?;
+        signer.sign_envelope(&mut envelope, &what, &locations.signing_log())?;
     }
     let root = work.root.take().unwrap_or(root);
     let statement = accept_own(locations, &envelope.to_bytes(), &root, stream, &work.state, now)?;
