@@ -416,7 +416,7 @@ impl<'w> ObjectSink<'w> {
     }
 
     fn digester(&self, size: usize) -> Digester {
-        if size > self.params.block_size() {
+        if sidecar_size(&self.params, size as u64) > 0 {
             Digester::with_tree(self.params.clone())
         } else {
             Digester::new(self.params.clone())
@@ -440,7 +440,7 @@ impl<'w> ObjectSink<'w> {
     /// Notes that the names of an object that is there may not be durable: whoever gave them may
     /// have been stopped before.
     fn touch(&self, digest: &FileDigest, size: u64) {
-        let has_sidecar = size > self.params.block_size() as u64;
+        let has_sidecar = sidecar_size(&self.params, size) > 0;
         let parts = if has_sidecar { &[Part::Object, Part::Sidecar][..] } else { &[Part::Object] };
         for fanout in parts.iter().filter_map(|part| self.deposit.fanout(*part)) {
             fanout.touch(digest);

@@ -148,7 +148,8 @@ impl Store {
         self.open_part(Part::Object, digest)
     }
 
-    /// Opens an object's Merkle tree. It is not checked. An object of one block or less has none.
+    /// Opens an object's Merkle tree. It is not checked. Content of at most one run
+    /// has none: 512 KiB for SHA-256, 256 KiB for SHA-512.
     pub fn open_sidecar(&self, digest: &FileDigest) -> Result<File, StoreError> {
         self.open_part(Part::Sidecar, digest)
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use common::crash::{CrashingDisk, Loss};
 use common::{
-    check, content, directory, nothing_unfinished, references, resolve_file, seal_tree, sequence,
-    stream,
+    RUN, check, content, directory, nothing_unfinished, references, resolve_file, seal_tree,
+    sequence, stream,
 };
 use treeseal_store::{Access, GcOptions, OpenOptions, Reachable, Store, StoreError, gc};
 use treeseal_sys::{Barrier, DurableOptions};
@@ -18,14 +18,14 @@ const STREAM: &str = "acme/os";
 
 /// A part of them is in both trees.
 fn first_tree() -> Vec<Vec<u8>> {
-    [0, 1, 100, 4096, 4097, 9000].iter().map(|&size| content(size, 1)).collect()
+    [0, 1, 100, 4096, RUN + 1, 9000].iter().map(|&size| content(size, 1)).collect()
 }
 
 fn second_tree() -> Vec<Vec<u8>> {
     let mut tree = first_tree();
     tree.truncate(4);
-    tree.extend([7, 5000, 20_000].iter().map(|&size| content(size, 2)));
-    tree.push(content(5000, 2));
+    tree.extend([7, RUN + 5000, 20_000].iter().map(|&size| content(size, 2)));
+    tree.push(content(RUN + 5000, 2));
     tree
 }
 
@@ -77,7 +77,7 @@ fn assert_sound(path: &Path, what: &str) {
     for (digest, size) in references(&store).objects() {
         let mut out = Vec::new();
         store.read_object_verified(digest, size, &mut out).unwrap();
-        if size > 4096 {
+        if size > RUN as u64 {
             store.open_sidecar(digest).unwrap();
         }
     }

@@ -12,7 +12,7 @@ use common::{
 };
 use treeseal_store::{FsckOptions, RepairReport, Store, repair};
 
-const SIZES: [usize; 6] = [10, 4096, 5000, 600_000, 1_200_000, 20];
+const SIZES: [usize; 6] = [10, 4096, 530_000, 600_000, 1_200_000, 5000];
 
 fn contents() -> Vec<Vec<u8>> {
     SIZES.iter().map(|&size| content(size, 1)).collect()
@@ -250,7 +250,7 @@ fn strays_are_named_and_are_no_damage() {
         fs::write(sealed.path(path), "").unwrap();
     }
     fs::create_dir(sealed.path("seals/.hidden")).unwrap();
-    // A sidecar for an object of one block.
+    // A sidecar for an object of one run.
     fs::create_dir_all(sealed.sidecar(5).parent().unwrap()).unwrap();
     fs::write(sealed.sidecar(5), "").unwrap();
     let (findings, report) = check(&sealed.store, Some(&references));
@@ -266,7 +266,7 @@ fn strays_are_named_and_are_no_damage() {
         format!("objects/00/short: {strange}"),
         format!("objects/AB: {strange}"),
         format!("trees/00/{}: stray: there is no object for it", "1".repeat(62)),
-        format!("{}: stray: its object has one block at most", name("trees", 5)),
+        format!("{}: stray: its object is too small to have one", name("trees", 5)),
     ];
     expected.sort();
     assert_eq!(findings, expected);
@@ -362,7 +362,7 @@ fn a_repair_without_copies_heals_sidecars_and_removes_nothing_that_it_cannot_rep
     assert_eq!(texts(&report.healed), {
         let mut healed = vec![
             format!("{}: missing: its object is good", name("trees", 2)),
-            format!("{}: stray: its object has one block at most", name("trees", 5)),
+            format!("{}: stray: its object is too small to have one", name("trees", 5)),
         ];
         healed.sort();
         healed

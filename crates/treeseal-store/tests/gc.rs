@@ -16,7 +16,7 @@ fn two_seals() -> (tempfile::TempDir, Store) {
     let store = Store::create_or_open(directory.path()).unwrap();
     let mut writer = store.writer().unwrap();
     let shared = content(5000, 1);
-    let old = content(9000, 2);
+    let old = content(600_000, 2);
     let new = content(100, 3);
     seal_tree(&mut writer, &stream("a"), 1, &[shared.clone(), old]).unwrap();
     seal_tree(&mut writer, &stream("a"), 2, &[shared, new]).unwrap();
@@ -41,9 +41,12 @@ fn only_what_no_seal_reaches_is_removed() {
     let image = listed[0];
     assert_eq!(image.part, Part::Image);
     let parts: Vec<_> = listed[1..].iter().map(|r| (r.part, r.digest, r.size)).collect();
-    let old = digest_of(&content(9000, 2));
-    assert_eq!(parts, [(Part::Sidecar, old, 4096), (Part::Object, old, 9000)]);
-    let expected = GcReport { images: 1, objects: 1, sidecars: 1, bytes: 9000 + 4096 + image.size };
+    let old = digest_of(&content(600_000, 2));
+    // Two hash blocks of leaves, and the root block.
+    let tree = 3 * 4096;
+    assert_eq!(parts, [(Part::Sidecar, old, tree), (Part::Object, old, 600_000)]);
+    let bytes = 600_000 + tree + image.size;
+    let expected = GcReport { images: 1, objects: 1, sidecars: 1, bytes };
     assert_eq!(dry, expected);
     assert_eq!(snapshot(directory.path()).len(), before.len() - 1, "a dry run removes nothing");
 
@@ -104,10 +107,10 @@ fn nothing_is_removed_when_something_among_the_seals_is_not_understood() {
 fn what_the_caller_keeps_stays() {
     let (_directory, store) = two_seals();
     let mut writer = store.writer().unwrap();
-    let old = digest_of(&content(9000, 2));
+    let old = digest_of(&content(600_000, 2));
     writer.remove_seal(&stream("a"), sequence(1)).unwrap();
     let mut reachable = Reachable::collect(&writer, resolve_file(&store)).unwrap();
-    reachable.keep_object(old, 9000);
+    reachable.keep_object(old, 600_000);
     let report = gc(&mut writer, &reachable, GcOptions::default(), &mut |_| {}).unwrap();
     assert_eq!((report.images, report.objects, report.sidecars), (1, 0, 0));
     store.open_object(&old).unwrap();

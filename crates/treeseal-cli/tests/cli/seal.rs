@@ -46,7 +46,7 @@ fn what_was_sealed_is_listed_shown_and_restored() {
     let tree = machine.sealed_sample();
     machine.run(["verify", STREAM]).ok();
     let deep = machine.run(["verify", STREAM, "--deep"]).ok().text();
-    assert!(deep.contains("every byte of 2 objects checked, 304096 bytes"), "{deep}");
+    assert!(deep.contains("every byte of 2 objects checked, 604096 bytes"), "{deep}");
 
     let listed = machine.run(["ls", STREAM, "/etc"]).ok().text();
     let names: Vec<&str> = listed.lines().map(|line| line.split('\t').next().unwrap()).collect();
@@ -61,7 +61,7 @@ fn what_was_sealed_is_listed_shown_and_restored() {
     assert_eq!(names, expected);
     assert_eq!(machine.run(["cat", STREAM, "/etc/motd"]).ok().stdout, b"Welcome.\n");
     let both = machine.run(["cat", STREAM, "etc/conf.d/large", "/nothing", "etc/motd"]).ok().stdout;
-    assert!(both == [&filled(300_000)[..], b"Welcome.\n"].concat());
+    assert!(both == [&filled(600_000)[..], b"Welcome.\n"].concat());
 
     let copy = machine.path("copy");
     machine
@@ -201,7 +201,7 @@ fn a_dump_is_sealed_when_the_store_has_its_objects() {
     machine.run(seal).ok();
     machine.run(["diff", STREAM, "test/dump/any/stable"]).ok();
 
-    fs::remove_file(machine.object(&filled(300_000))).unwrap();
+    fs::remove_file(machine.object(&filled(600_000))).unwrap();
     machine.run(seal).expect_code(1);
     let no_digest = "/ 0 40755 2 0 0 0 0.0 - - -\n/f 100 100644 1 0 0 0 0.0 some/where - -\n";
     fs::write(&dump, no_digest).unwrap();
@@ -215,7 +215,7 @@ fn upkeep_names_heals_and_removes() {
     let sound = machine.run(["store", "fsck"]).ok().text();
     assert!(sound.contains("checked 2 objects and 1 images"), "{sound}");
 
-    let (large, block) = (machine.object(&filled(300_000)), machine.object(&filled(4096)));
+    let (large, block) = (machine.object(&filled(600_000)), machine.object(&filled(4096)));
     let mut bytes = fs::read(&large).unwrap();
     bytes[200_000] ^= 4;
     program("chmod", "coreutils", ["u+w".as_ref(), large.as_os_str()]).ok();
@@ -238,10 +238,10 @@ fn upkeep_names_heals_and_removes() {
 
     let other = machine.path("other");
     fs::create_dir(&other).unwrap();
-    fs::write(other.join("file"), filled(10_000)).unwrap();
+    fs::write(other.join("file"), filled(700_000)).unwrap();
     machine.seal(&other, "test/other/any/stable");
     fs::remove_dir_all(machine.store().join("seals/test/other")).unwrap();
-    let orphan = machine.object(&filled(10_000));
+    let orphan = machine.object(&filled(700_000));
     let dry = machine.run(["store", "gc", "--dry-run"]).ok().text();
     assert!(dry.contains("would remove 1 images, 1 objects, 1 sidecars"), "{dry}");
     assert!(orphan.exists());

@@ -48,7 +48,7 @@ fn a_seal_that_waits_is_none_yet() {
     assert_eq!(again["sequence"], 1);
     assert_eq!(again["stream"], STREAM);
     assert_eq!(again["unsigned"], "again");
-    assert_eq!(again["objects"], json!({ "count": 2, "bytes": 304_096 }));
+    assert_eq!(again["objects"], json!({ "count": 2, "bytes": 604_096 }));
     assert_eq!(again["new"], json!({ "objects": 0, "bytes": 0 }));
     assert_eq!(again["images"][0]["format"], "composefs/0");
     machine

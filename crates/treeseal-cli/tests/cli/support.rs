@@ -130,7 +130,7 @@ impl Machine {
         fs::create_dir_all(tree.join("etc/conf.d")).unwrap();
         fs::create_dir_all(tree.join("empty")).unwrap();
         fs::write(tree.join("etc/motd"), "Welcome.\n").unwrap();
-        fs::write(tree.join("etc/conf.d/large"), filled(300_000)).unwrap();
+        fs::write(tree.join("etc/conf.d/large"), filled(600_000)).unwrap();
         fs::write(tree.join("etc/conf.d/block"), filled(4096)).unwrap();
         fs::write(tree.join("nothing"), "").unwrap();
         std::os::unix::fs::symlink("etc/motd", tree.join("link")).unwrap();

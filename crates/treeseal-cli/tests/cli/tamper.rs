@@ -61,14 +61,14 @@ fn image_file(machine: &Machine) -> PathBuf {
 fn a_byte_changed_in_an_object() {
     let machine = Machine::new();
     machine.sealed_sample();
-    let object = machine.object(&filled(300_000));
+    let object = machine.object(&filled(600_000));
     let mut bytes = fs::read(&object).unwrap();
     bytes[123_456] ^= 0x10;
     overwrite(&object, &bytes);
     expect_refused(&machine, object.to_str().unwrap());
     // What comes before the changed block may be shown, and nothing else.
     let shown = machine.run(["cat", STREAM, "/etc/conf.d/large"]).expect_code(1).stdout;
-    assert!(filled(300_000).starts_with(&shown));
+    assert!(filled(600_000).starts_with(&shown));
 }
 
 #[test]
@@ -91,9 +91,9 @@ fn two_objects_swapped() {
 fn an_object_truncated() {
     let machine = Machine::new();
     machine.sealed_sample();
-    let object = machine.object(&filled(300_000));
-    overwrite(&object, &filled(299_999));
-    expect_refused(&machine, "has 299999 bytes, expected 300000");
+    let object = machine.object(&filled(600_000));
+    overwrite(&object, &filled(599_999));
+    expect_refused(&machine, "has 599999 bytes, expected 600000");
 }
 
 #[test]
@@ -119,13 +119,13 @@ fn an_object_replaced_by_a_symlink_to_the_right_content() {
 fn a_sidecar_changed_does_no_harm_and_is_named() {
     let machine = Machine::new();
     machine.sealed_sample();
-    let object = machine.object(&filled(300_000));
+    let object = machine.object(&filled(600_000));
     let sidecar = PathBuf::from(object.to_str().unwrap().replace("/objects/", "/trees/"));
     let mut bytes = fs::read(&sidecar).unwrap();
     bytes[7] ^= 1;
     overwrite(&sidecar, &bytes);
     let shown = machine.run(["cat", STREAM, "/etc/conf.d/large"]).ok().stdout;
-    assert!(shown == filled(300_000));
+    assert!(shown == filled(600_000));
     let found = machine.run(["store", "fsck"]).expect_code(1).text();
     assert!(found.contains("wrong Merkle tree: its object is good"), "{found}");
 }

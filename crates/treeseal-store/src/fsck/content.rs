@@ -20,10 +20,10 @@ pub(super) struct Content {
 /// How an object's sidecar compares with its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sidecar {
-    /// It is the Merkle tree, or there is none to be.
+    /// It is the Merkle tree, or there is to be none.
     Right,
     Missing,
-    /// It is there, and the content has one block at most.
+    /// It is there, and the content has one run at most.
     Needless,
     /// It has this many bytes.
     Wrong {

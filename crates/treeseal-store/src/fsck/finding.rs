@@ -55,7 +55,7 @@ pub enum Problem {
         /// Its size in bytes, if that is known.
         size: Option<u64>,
     },
-    /// A good object of more than one block has no sidecar.
+    /// A good object of more than one run has no sidecar.
     SidecarMissing {
         /// The object.
         digest: FileDigest,
@@ -99,7 +99,7 @@ pub enum Problem {
     StrangeName,
     /// Something that an interrupted writer left.
     Leftover,
-    /// A sidecar of an object that needs none, having one block at most.
+    /// A sidecar of an object that needs none, having one run at most.
     SidecarNeedless,
     /// A sidecar without an object.
     SidecarOrphan,
@@ -183,7 +183,7 @@ impl fmt::Display for Problem {
             Self::WrongKind { expected, found } => write!(f, "is a {found}, expected a {expected}"),
             Self::StrangeName => f.write_str("stray: nothing in a store has this name"),
             Self::Leftover => f.write_str("stray: left by a writer that was interrupted"),
-            Self::SidecarNeedless => f.write_str("stray: its object has one block at most"),
+            Self::SidecarNeedless => f.write_str("stray: its object is too small to have one"),
             Self::SidecarOrphan => f.write_str("stray: there is no object for it"),
             Self::Unreferenced { size, .. } => {
                 write!(f, "unreferenced: {size} bytes that no seal reaches")

@@ -55,8 +55,8 @@ impl Store {
             size,
         };
         object.check_size()?;
-        if size <= object.params.block_size() as u64 {
-            return object.copy_block(output);
+        if size <= run_size(&object.params) as u64 {
+            return object.copy_run(output);
         }
         // A sidecar that is missing or wrong costs a second reading, and no more.
         let leaves = match self.stored_leaves(&object)? {
@@ -91,7 +91,7 @@ impl Store {
     }
 }
 
-/// Bytes of the leaf level of content of more than one block.
+/// Bytes of the leaf level of content of more than one run.
 pub(crate) fn leaf_level_size(params: &Params, size: u64) -> usize {
     let runs = size.div_ceil(run_size(params) as u64);
     // A level that does not fit the address space cannot be allocated either.
@@ -115,14 +115,15 @@ impl ObjectContent<'_> {
         Err(StoreError::Size { path: self.path.to_owned(), expected: self.size, found })
     }
 
-    fn copy_block(&self, output: &mut dyn Write) -> Result<(), StoreError> {
-        let mut block = vec![0; usize::try_from(self.size).unwrap_or(0)];
-        self.read_run(&mut block, 0)?;
-        let found = Digester::digest_of(&self.params, &block);
+    /// Content of a single run: its digest is computed where it lies.
+    fn copy_run(&self, output: &mut dyn Write) -> Result<(), StoreError> {
+        let mut run = vec![0; usize::try_from(self.size).unwrap_or(0)];
+        self.read_run(&mut run, 0)?;
+        let found = Digester::digest_of(&self.params, &run);
         if found != self.digest {
             return Err(self.damaged(found));
         }
-        self.hand_on(&block, output)
+        self.hand_on(&run, output)
     }
 
     /// The leaf level as the content gives it, when the content has the right digest.

@@ -14,6 +14,9 @@ use treeseal_store::{
 use treeseal_trust::{Sequence, Stream};
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
 
+/// Bytes of a run for SHA-256: content of more than this has a sidecar.
+pub const RUN: usize = 128 * 4096;
+
 /// Sizes on both sides of what matters: a block, a run, what is read whole.
 pub const SIZES: [usize; 12] = [
     1,
@@ -22,8 +25,8 @@ pub const SIZES: [usize; 12] = [
     4096,
     4097,
     8192,
-    128 * 4096,
-    128 * 4096 + 1,
+    RUN,
+    RUN + 1,
     (1 << 20) - 1,
     1 << 20,
     (1 << 20) + 1,
