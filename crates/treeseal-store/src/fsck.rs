@@ -89,9 +89,6 @@ fn check(
             found(finding);
         };
         names::check_names(store, &mut found)?;
-        if let Some(references) = references {
-            names::check_missing(store, references, &mut found)?;
-        }
     }
     let covered = jobs::check_content(store, references, options, &mut |finding: Finding| {
         report.count(finding.problem.severity());

@@ -84,6 +84,16 @@ pub(crate) fn sidecar_size(params: &Params, size: u64) -> u64 {
     Geometry::new(params, size).tree_size()
 }
 
+/// Which of a part's 256 directories a digest's file lies in.
+pub(crate) fn fanout(digest: &FileDigest) -> u8 {
+    digest.as_bytes().first().copied().unwrap_or(0)
+}
+
+/// The name of a digest's file in that directory.
+pub(crate) fn file_name(digest: &FileDigest) -> String {
+    digest.object_path().split_off("aa/".len())
+}
+
 /// The digest whose file would lie at `fanout/rest`, if that is exactly its name.
 pub(crate) fn digest_of_name(fanout: &[u8], rest: &[u8]) -> Option<FileDigest> {
     let digest = FileDigest::from_hex(&[fanout, rest].concat()).ok()?;

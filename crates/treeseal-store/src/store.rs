@@ -259,7 +259,7 @@ impl Store {
 
     /// A small file as a whole; `None` if there is none.
     pub(crate) fn read_small(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        let file = match self.dir.open_file(path) {
+        let (file, _) = match self.dir.open_file(path) {
             Err(error) if error.is_missing() => return Ok(None),
             result => result?,
         };
@@ -277,7 +277,8 @@ impl Store {
 
     fn open_part(&self, part: Part, digest: &FileDigest) -> Result<File, StoreError> {
         let path = part.path(digest);
-        self.dir.open_file(&path).map_err(|error| {
+        let opened = self.dir.open_file(&path).map(|(file, _)| file);
+        opened.map_err(|error| {
             if error.is_missing() {
                 StoreError::Missing { part, digest: *digest, path: self.dir.join(path) }
             } else {

@@ -8,6 +8,7 @@
 //! Pure: no I/O, no clock, no environment. Source: the kernel's
 //! `Documentation/filesystems/fsverity.rst`; restated byte by byte in `spec/verity.md`.
 
+mod batch;
 mod builder;
 mod descriptor;
 mod digest;
@@ -15,6 +16,7 @@ mod geometry;
 mod params;
 mod verify;
 
+pub use batch::Batch;
 pub use builder::{Digester, Leaves, Measured};
 pub use descriptor::{DESCRIPTOR_SIZE, descriptor, formatted_digest};
 pub use digest::{DigestParseError, FileDigest};

@@ -5,7 +5,7 @@
 use sha2::Digest as _;
 use treeseal_testkit::{boundary_lengths, counter_words};
 use treeseal_verity::{
-    BlockError, BlockVerifier, Digester, FileDigest, Geometry, HashAlgorithm, Leaves, Params,
+    Batch, BlockError, BlockVerifier, Digester, FileDigest, Geometry, HashAlgorithm, Leaves, Params,
     descriptor, formatted_digest,
 };
 
@@ -125,6 +125,39 @@ fn a_part_behind_half_a_block_is_a_mistake() {
     let mut digester = Digester::new(params.clone());
     digester.update(&[0; 100]);
     digester.update_leaves(&Leaves::of(&params, &[0; 4096]));
+}
+
+#[test]
+fn short_contents_hashed_together_have_the_digests_that_they_have_alone() {
+    for params in all_params() {
+        let mut batch = Batch::new(params.clone());
+        let (block, longest) = (params.block_size(), batch.longest());
+        let lengths = [0, 1, block - 1, block, block + 1, 0, 7 * block, longest - 1, longest, 2, 3];
+        let mut expected = Vec::new();
+        let mut found = Vec::new();
+        for (round, length) in lengths.into_iter().chain(lengths).enumerate() {
+            let content = counter_words(length + round)[round..].to_vec();
+            expected.push(Digester::digest_of(&params, &content));
+            if batch.room(length + 1).is_none() {
+                found.extend(batch.finish());
+            }
+            let room = batch.room(length + 1).unwrap();
+            // What else was read there is not part of it.
+            room[..=length].fill(0xa5);
+            room[..length].copy_from_slice(&content);
+            batch.add(length);
+        }
+        found.extend(batch.finish());
+        assert_eq!(found, expected, "{params:?}");
+        assert_eq!(batch.finish(), []);
+    }
+}
+
+#[test]
+#[should_panic(expected = "short content")]
+fn long_content_in_a_batch_is_a_mistake() {
+    let mut batch = Batch::new(Params::default());
+    batch.add(batch.longest() + 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use treeseal_verity::{Digester, FileDigest, Params};
+use treeseal_verity::{Batch, Digester, FileDigest, Params};
 
 use crate::layout::sidecar_size;
 use crate::runs::{UpperLevels, leaf_block, run_size};
@@ -31,17 +31,82 @@ pub(super) enum Sidecar {
     },
 }
 
-/// Reads a file once and gives its digest. If `sidecar` is asked for, compares that too: the inner
-/// option is the file, if there is one. `progress` is told of bytes.
+/// Files of at most one run, which are read one after another and hashed together. Each comes with
+/// what the caller knows it by.
+pub(super) struct ShortFiles<T> {
+    /// Of the algorithm that the last file had.
+    batch: Option<(Params, Batch)>,
+    files: Vec<(T, u64)>,
+}
+
+impl<T> ShortFiles<T> {
+    pub(super) fn new() -> Self {
+        Self { batch: None, files: Vec::new() }
+    }
+
+    /// Whether a file of `size` bytes is short.
+    pub(super) fn takes(params: &Params, size: u64) -> bool {
+        size <= run_size(params) as u64
+    }
+
+    /// Whether there is room for another short file. There is after [`finish`](Self::finish).
+    pub(super) fn has_room(&mut self, params: &Params, size: u64) -> bool {
+        if self.files.is_empty() {
+            match &self.batch {
+                Some((kept, _)) if kept == params => {}
+                _ => self.batch = Some((params.clone(), Batch::new(params.clone()))),
+            }
+        }
+        match &mut self.batch {
+            Some((kept, batch)) if kept == params => batch.room(with_one_more(size)).is_some(),
+            _ => false,
+        }
+    }
+
+    /// Reads a file for which there is room, to be [added](Self::add). `false` if it did not
+    /// come at once and of this size: then it is to be read in the long way.
+    pub(super) fn read(&mut self, file: &File, size: u64) -> io::Result<bool> {
+        let room = self.batch.as_mut().and_then(|(_, batch)| batch.room(with_one_more(size)));
+        let Some(room) = room else { return Ok(false) };
+        // One byte more shows a file that has grown, without another call.
+        let room = &mut room[..with_one_more(size)];
+        match file.read_at(room, 0) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+            read => Ok(read? as u64 == size),
+        }
+    }
+
+    /// Adds the file that was read.
+    pub(super) fn add(&mut self, known_by: T, size: u64) {
+        if let (Some((_, batch)), Ok(length)) = (&mut self.batch, usize::try_from(size)) {
+            batch.add(length);
+            self.files.push((known_by, size));
+        }
+    }
+
+    /// The digests and sizes of all that were added; then there are none.
+    pub(super) fn finish(&mut self) -> impl Iterator<Item = (T, FileDigest, u64)> {
+        let digests = self.batch.as_mut().map_or_else(Vec::new, |(_, batch)| batch.finish());
+        let files = std::mem::take(&mut self.files);
+        files.into_iter().zip(digests).map(|((known_by, size), digest)| (known_by, digest, size))
+    }
+}
+
+fn with_one_more(size: u64) -> usize {
+    usize::try_from(size).map_or(usize::MAX, |size| size.saturating_add(1))
+}
+
+/// Reads a file of about `size` bytes once and gives its digest. If `sidecar` is asked for, compares
+/// that too: the inner option is the file with its size, if there is one. `progress` is told of bytes.
 pub(super) fn read_content(
     file: &File,
+    size: u64,
     params: &Params,
-    sidecar: Option<Option<&File>>,
+    sidecar: Option<Option<(File, u64)>>,
     buffer: &mut Vec<u8>,
     progress: &dyn Fn(u64),
 ) -> io::Result<Content> {
-    let size = file.metadata()?.len();
-    let mut comparison = Comparison::new(params, size, sidecar)?;
+    let mut comparison = Comparison::new(params, size, sidecar);
     buffer.resize(run_size(params), 0);
     let mut upper = UpperLevels::new(params.clone());
     let mut offset = 0;
@@ -69,30 +134,27 @@ pub(super) fn read_content(
 }
 
 /// A sidecar that is compared block by block while the content is read.
-struct Comparison<'f> {
-    file: Option<&'f File>,
+struct Comparison {
+    file: Option<File>,
     result: Sidecar,
     /// Where the next block of the leaf level is.
     offset: u64,
     buffer: Vec<u8>,
 }
 
-impl<'f> Comparison<'f> {
-    fn new(params: &Params, size: u64, sidecar: Option<Option<&'f File>>) -> io::Result<Self> {
+impl Comparison {
+    fn new(params: &Params, size: u64, sidecar: Option<Option<(File, u64)>>) -> Self {
         let expected = sidecar_size(params, size);
-        let result = match sidecar {
-            None => Sidecar::Right,
-            Some(None) if expected == 0 => Sidecar::Right,
-            Some(None) => Sidecar::Missing,
-            Some(Some(_)) if expected == 0 => Sidecar::Needless,
-            Some(Some(file)) => match file.metadata()?.len() {
-                found if found == expected => Sidecar::Right,
-                found => Sidecar::Wrong { found },
-            },
+        let (result, file) = match sidecar {
+            None => (Sidecar::Right, None),
+            Some(None) if expected == 0 => (Sidecar::Right, None),
+            Some(None) => (Sidecar::Missing, None),
+            Some(Some(_)) if expected == 0 => (Sidecar::Needless, None),
+            Some(Some((file, found))) if found == expected => (Sidecar::Right, Some(file)),
+            Some(Some((_, found))) => (Sidecar::Wrong { found }, None),
         };
-        let file = sidecar.flatten().filter(|_| result == Sidecar::Right);
         let offset = expected.saturating_sub(leaf_level_size(params, size) as u64);
-        Ok(Self { file, result, offset, buffer: Vec::new() })
+        Self { file, result, offset, buffer: Vec::new() }
     }
 
     fn leaf(&mut self, block: &[u8]) -> io::Result<()> {
@@ -106,7 +168,7 @@ impl<'f> Comparison<'f> {
     }
 
     fn compare(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let Some(file) = self.file else { return Ok(()) };
+        let Some(file) = &self.file else { return Ok(()) };
         self.buffer.resize(bytes.len(), 0);
         let filled = read_full_at(file, &mut self.buffer, offset)?;
         if self.buffer[..filled] != *bytes {

@@ -1,19 +1,22 @@
 //! The files that are read, spread over threads.
 //!
 //! One thread at a time lists the next of the 256 directories of a part; whoever is free takes the
-//! next name. So no more names are held than one directory has, and a directory of large files is
-//! shared by all threads.
+//! next few names. So no more names are held than one directory has, and a directory of large files
+//! is shared by all threads.
 
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use treeseal_sys::EntryKind;
+use treeseal_sys::{DurableDir, EntryKind};
 use treeseal_verity::FileDigest;
 
-use super::content::{Content, Sidecar, read_content};
-use super::names::{check_entry, directory};
+use super::content::{Content, ShortFiles, Sidecar, read_content};
+use super::names::check_entry;
 use super::{Finding, FsckOptions, Problem, is_finding};
 use crate::layout::{self, params, sidecar_size};
 use crate::{Part, References, Store, StoreError};
@@ -26,7 +29,7 @@ pub(super) struct Covered {
     pub(super) bytes: u64,
 }
 
-/// Reads and checks every file that is named by a digest.
+/// Reads and checks every file that is named by a digest, and looks for those that are referred to.
 pub(super) fn check_content(
     store: &Store,
     references: Option<&References>,
@@ -39,7 +42,7 @@ pub(super) fn check_content(
         .map_or(1, std::num::NonZero::get);
     let check = Check {
         store,
-        references,
+        expected: references.map(Expected::new),
         progress: options.progress,
         names: Mutex::new(Names { part: 0, fanout: 0, ready: Vec::new() }),
         found: Mutex::new(found),
@@ -66,7 +69,7 @@ pub(super) fn check_content(
 
 struct Check<'c> {
     store: &'c Store,
-    references: Option<&'c References>,
+    expected: Option<Expected<'c>>,
     progress: Option<&'c (dyn Fn(u64) + Sync)>,
     names: Mutex<Names>,
     found: Mutex<&'c mut (dyn FnMut(Finding) + Send)>,
@@ -77,6 +80,12 @@ struct Check<'c> {
     bytes: AtomicU64,
 }
 
+/// What is referred to, and in which of a part's directories it lies.
+struct Expected<'r> {
+    references: &'r References,
+    by_directory: HashMap<(Part, u8), Vec<(&'r FileDigest, Option<u64>)>>,
+}
+
 /// Where the listing is.
 struct Names {
     /// Index in [`PARTS`].
@@ -84,55 +93,116 @@ struct Names {
     /// The next directory to list; 256 when the part is done.
     fanout: u16,
     /// Names that nobody has taken yet.
-    ready: Vec<(Part, FileDigest)>,
+    ready: Vec<Named>,
 }
 
-const PARTS: [Part; 3] = [Part::Image, Part::Object, Part::Sidecar];
+/// A file that is to be read.
+struct Named {
+    part: Part,
+    digest: FileDigest,
+    /// Where the file lies.
+    dir: Arc<DurableDir>,
+    /// Where its sidecar lies, if there is one.
+    sidecar_dir: Option<Arc<DurableDir>>,
+}
+
+/// What is in one of a part's directories under the name of a digest.
+#[derive(Default)]
+struct Listed {
+    dir: Option<Arc<DurableDir>>,
+    files: HashSet<FileDigest>,
+    /// Names of something else than a file.
+    others: HashSet<FileDigest>,
+}
+
+/// What a thread reads into.
+struct Buffers {
+    run: Vec<u8>,
+    short: ShortFiles<Named>,
+}
+
+/// Sidecars are looked for with their objects.
+const PARTS: [Part; 2] = [Part::Image, Part::Object];
+
+/// Names that a thread takes at a time: enough to fill a batch of short files.
+const TAKEN: usize = 64;
 
 impl Check<'_> {
     fn work(&self) -> Result<(), StoreError> {
-        let mut buffer = Vec::new();
-        let result = self.work_on(&mut buffer);
+        let mut buffers = Buffers { run: Vec::new(), short: ShortFiles::new() };
+        let result = self.work_on(&mut buffers);
         if result.is_err() {
             self.stopped.store(true, Ordering::Relaxed);
         }
         result
     }
 
-    fn work_on(&self, buffer: &mut Vec<u8>) -> Result<(), StoreError> {
-        while let Some((part, digest)) = self.next()? {
-            match part {
-                Part::Sidecar => self.check_sidecar_name(&digest)?,
-                Part::Object | Part::Image => self.check_file(part, digest, buffer)?,
+    fn work_on(&self, buffers: &mut Buffers) -> Result<(), StoreError> {
+        loop {
+            let names = self.take_names()?;
+            if names.is_empty() {
+                return Ok(());
             }
+            for named in names {
+                self.check_file(named, buffers)?;
+            }
+            self.judge_short(&mut buffers.short)?;
         }
-        Ok(())
     }
 
-    fn next(&self) -> Result<Option<(Part, FileDigest)>, StoreError> {
+    /// The next names; none when all were taken.
+    fn take_names(&self) -> Result<Vec<Named>, StoreError> {
         let mut names = lock(&self.names);
         while !self.stopped.load(Ordering::Relaxed) {
-            if let Some(next) = names.ready.pop() {
-                return Ok(Some(next));
+            if !names.ready.is_empty() {
+                let rest = names.ready.len().saturating_sub(TAKEN);
+                return Ok(names.ready.split_off(rest));
             }
-            let Some(part) = PARTS.get(names.part).copied() else { return Ok(None) };
-            if names.fanout == 256 {
-                names.part += 1;
-                names.fanout = 0;
-                continue;
+            let Some(part) = PARTS.get(names.part).copied() else { break };
+            match u8::try_from(names.fanout) {
+                Ok(fanout) => {
+                    names.ready = self.list(part, fanout)?;
+                    names.fanout += 1;
+                }
+                Err(_) => {
+                    names.part += 1;
+                    names.fanout = 0;
+                }
             }
-            names.ready = self.list(part, names.fanout)?;
-            names.fanout += 1;
         }
-        Ok(None)
+        Ok(Vec::new())
     }
 
-    /// The files in one directory, and findings about other things in it.
-    fn list(&self, part: Part, fanout: u16) -> Result<Vec<(Part, FileDigest)>, StoreError> {
+    /// The files in one directory, and findings about what else is in it, and what is not.
+    fn list(&self, part: Part, fanout: u8) -> Result<Vec<Named>, StoreError> {
+        let listed = self.list_directory(part, fanout)?;
+        self.report_missing(part, fanout, &listed);
+        let sidecars = match part {
+            Part::Object => self.list_directory(Part::Sidecar, fanout)?,
+            Part::Image | Part::Sidecar => Listed::default(),
+        };
+        for digest in sidecars.files.iter().filter(|digest| !listed.has(digest)) {
+            self.report(Part::Sidecar.path(digest).into(), Problem::SidecarOrphan);
+        }
+        let Some(dir) = listed.dir else { return Ok(Vec::new()) };
+        let named = |digest: FileDigest| {
+            let sidecar_dir = sidecars.dir.clone().filter(|_| sidecars.files.contains(&digest));
+            Named { part, digest, dir: Arc::clone(&dir), sidecar_dir }
+        };
+        Ok(listed.files.into_iter().map(named).collect())
+    }
+
+    fn list_directory(&self, part: Part, fanout: u8) -> Result<Listed, StoreError> {
         let prefix = format!("{fanout:02x}");
         let path = format!("{}/{prefix}", part.dir());
-        let mut ready = Vec::new();
-        for entry in directory(self.store, &path)? {
+        let mut listed = Listed::default();
+        let dir = match self.store.dir().open_dir(&path) {
+            // Something else in its place is found by its name.
+            Err(treeseal_sys::DurableError::Kind { .. }) => return Ok(listed),
+            Err(error) if error.is_missing() => return Ok(listed),
+            result => result?,
+        };
+        for entry in dir.entries()? {
             let name = entry.name.as_encoded_bytes();
             let digest = layout::digest_of_name(prefix.as_bytes(), name);
             check_entry(
@@ -142,69 +212,117 @@ impl Check<'_> {
                 EntryKind::Regular,
                 &mut |finding| self.report(finding.path, finding.problem),
             );
-            if let Some(digest) = digest.filter(|_| entry.kind == EntryKind::Regular) {
-                ready.push((part, digest));
-            }
+            let is_file = entry.kind == EntryKind::Regular;
+            let names = if is_file { &mut listed.files } else { &mut listed.others };
+            names.extend(digest);
         }
-        Ok(ready)
+        listed.dir = Some(Arc::new(dir));
+        Ok(listed)
     }
 
-    fn check_file(
-        &self,
-        part: Part,
-        digest: FileDigest,
-        buffer: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
-        let content = match self.read(part, &digest, buffer) {
-            Ok(content) => content,
-            Err(error) if is_finding(&error) => {
-                let path = part.path(&digest).into();
-                self.report(path, Problem::Unreadable { part, digest, error });
-                return Ok(());
+    fn report_missing(&self, part: Part, fanout: u8, listed: &Listed) {
+        let Some(expected) = &self.expected else { return };
+        for (digest, size) in expected.in_directory(part, fanout) {
+            if !listed.has(digest) {
+                let problem = Problem::Missing { part, digest: **digest, size: *size };
+                self.report(part.path(digest).into(), problem);
             }
-            Err(error) => return Err(error),
+        }
+    }
+
+    /// Reads a file, and judges it unless it is short: short files wait for each other.
+    fn check_file(&self, named: Named, buffers: &mut Buffers) -> Result<(), StoreError> {
+        let (file, size) = match named.dir.open_file(&layout::file_name(&named.digest)) {
+            Ok(opened) => opened,
+            Err(error) => return self.unreadable(&named, error.into()),
         };
+        if !ShortFiles::<Named>::takes(&params(&named.digest), size) {
+            return self.check_long(&named, &file, size, buffers);
+        }
+        let short = &mut buffers.short;
+        if !short.has_room(&params(&named.digest), size) {
+            self.judge_short(short)?;
+        }
+        match short.read(&file, size) {
+            Ok(true) => {
+                self.advance(size);
+                short.add(named, size);
+                Ok(())
+            }
+            Ok(false) => self.check_long(&named, &file, size, buffers),
+            Err(error) => self.unreadable(&named, self.reading(&named, error)),
+        }
+    }
+
+    fn judge_short(&self, short: &mut ShortFiles<Named>) -> Result<(), StoreError> {
+        for (named, digest, size) in short.finish() {
+            let sidecar = match &named.sidecar_dir {
+                None => Sidecar::Right,
+                Some(_) => Sidecar::Needless,
+            };
+            self.judge(&named, &Content { digest, size, sidecar })?;
+        }
+        Ok(())
+    }
+
+    fn check_long(
+        &self,
+        named: &Named,
+        file: &File,
+        size: u64,
+        buffers: &mut Buffers,
+    ) -> Result<(), StoreError> {
+        let sidecar = match (named.part, &named.sidecar_dir) {
+            (Part::Image, _) => None,
+            (_, None) => Some(None),
+            // What cannot be opened is as good as missing.
+            (_, Some(dir)) => Some(dir.open_file(&layout::file_name(&named.digest)).ok()),
+        };
+        let progress = |bytes| self.advance(bytes);
+        let params = params(&named.digest);
+        match read_content(file, size, &params, sidecar, &mut buffers.run, &progress) {
+            Ok(content) => self.judge(named, &content),
+            Err(error) => self.unreadable(named, self.reading(named, error)),
+        }
+    }
+
+    /// Reports what the content of a file shows.
+    fn judge(&self, named: &Named, content: &Content) -> Result<(), StoreError> {
+        let Named { part, digest, .. } = *named;
         let count = if part == Part::Image { &self.images } else { &self.objects };
         count.fetch_add(1, Ordering::Relaxed);
         let path = PathBuf::from(part.path(&digest));
         if content.digest != digest {
-            self.report(path, self.damage(part, digest, &content)?);
+            self.report(path, self.damage(part, digest, content)?);
             return Ok(());
         }
-        self.report_sidecar(digest, &content);
-        if self.references.is_some_and(|references| !refers(references, part, &digest)) {
+        self.report_sidecar(digest, content);
+        if self.expected.as_ref().is_some_and(|expected| !expected.has(part, &digest)) {
             self.report(path, Problem::Unreferenced { part, digest, size: content.size });
         }
         Ok(())
     }
 
-    fn read(
-        &self,
-        part: Part,
-        digest: &FileDigest,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Content, StoreError> {
-        let file = match part {
-            Part::Image => self.store.open_image(digest)?,
-            Part::Object | Part::Sidecar => self.store.open_object(digest)?,
-        };
-        let sidecar = match self.store.open_sidecar(digest) {
-            _ if part == Part::Image => None,
-            Ok(sidecar) => Some(Some(sidecar)),
-            // Something else in its place is found by its name.
-            Err(StoreError::Missing { .. } | StoreError::Io(_)) => Some(None),
-            Err(error) => return Err(error),
-        };
-        let sidecar = sidecar.as_ref().map(Option::as_ref);
-        let progress = |bytes| {
-            self.bytes.fetch_add(bytes, Ordering::Relaxed);
-            if let Some(progress) = self.progress {
-                progress(bytes);
-            }
-        };
-        let path = self.store.dir().join(part.path(digest));
-        read_content(&file, &params(digest), sidecar, buffer, &progress)
-            .map_err(|error| StoreError::reading(&path, error))
+    /// Reports a file that cannot be read, unless that is the fault of this process.
+    fn unreadable(&self, named: &Named, error: StoreError) -> Result<(), StoreError> {
+        if !is_finding(&error) {
+            return Err(error);
+        }
+        let Named { part, digest, .. } = *named;
+        self.report(part.path(&digest).into(), Problem::Unreadable { part, digest, error });
+        Ok(())
+    }
+
+    fn reading(&self, named: &Named, error: io::Error) -> StoreError {
+        let path = self.store.dir().join(named.part.path(&named.digest));
+        StoreError::reading(&path, error)
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(progress) = self.progress {
+            progress(bytes);
+        }
     }
 
     /// What is wrong with content that has another digest than its name.
@@ -218,7 +336,8 @@ impl Check<'_> {
         if self.store.look(part, &found)?.is_some() {
             return Ok(Problem::Swapped { part, expected: digest, found });
         }
-        let size = self.references.and_then(|references| references.object_size(&digest));
+        let references = self.expected.as_ref().map(|expected| expected.references);
+        let size = references.and_then(|references| references.object_size(&digest));
         Ok(match size.filter(|size| part == Part::Object && *size != content.size) {
             Some(expected) => Problem::WrongSize { digest, expected, found: content.size },
             None => Problem::Damaged { part, expected: digest, found },
@@ -238,23 +357,37 @@ impl Check<'_> {
         self.report(Part::Sidecar.path(&digest).into(), problem);
     }
 
-    /// Whether there is an object for the sidecar, which is compared when that is read.
-    fn check_sidecar_name(&self, digest: &FileDigest) -> Result<(), StoreError> {
-        if self.store.look(Part::Object, digest)?.is_none() {
-            self.report(Part::Sidecar.path(digest).into(), Problem::SidecarOrphan);
-        }
-        Ok(())
-    }
-
     fn report(&self, path: PathBuf, problem: Problem) {
         lock(&self.found)(Finding { path, problem });
     }
 }
 
-fn refers(references: &References, part: Part, digest: &FileDigest) -> bool {
-    match part {
-        Part::Image => references.has_image(digest),
-        Part::Object | Part::Sidecar => references.object_size(digest).is_some(),
+impl<'r> Expected<'r> {
+    fn new(references: &'r References) -> Self {
+        let mut by_directory = HashMap::<_, Vec<_>>::new();
+        let images = references.images().map(|digest| (Part::Image, digest, None));
+        let objects = references.objects().map(|(digest, size)| (Part::Object, digest, Some(size)));
+        for (part, digest, size) in images.chain(objects) {
+            by_directory.entry((part, layout::fanout(digest))).or_default().push((digest, size));
+        }
+        Self { references, by_directory }
+    }
+
+    fn in_directory(&self, part: Part, fanout: u8) -> &[(&'r FileDigest, Option<u64>)] {
+        self.by_directory.get(&(part, fanout)).map_or(&[], Vec::as_slice)
+    }
+
+    fn has(&self, part: Part, digest: &FileDigest) -> bool {
+        match part {
+            Part::Image => self.references.has_image(digest),
+            Part::Object | Part::Sidecar => self.references.object_size(digest).is_some(),
+        }
+    }
+}
+
+impl Listed {
+    fn has(&self, digest: &FileDigest) -> bool {
+        self.files.contains(digest) || self.others.contains(digest)
     }
 }
 

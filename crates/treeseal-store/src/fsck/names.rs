@@ -8,7 +8,7 @@ use treeseal_trust::Stream;
 use super::{Finding, Problem};
 use crate::layout::{self, DIRECTORIES, ROOTS, TEMPORARY, TOP};
 use crate::store::SealEntry;
-use crate::{Part, References, Store, StoreError};
+use crate::{Part, Store, StoreError};
 
 type Found<'f> = dyn FnMut(Finding) + 'f;
 
@@ -32,23 +32,6 @@ pub(super) fn check_names(store: &Store, found: &mut Found<'_>) -> Result<(), St
     Ok(())
 }
 
-/// Looks for everything that is referred to.
-pub(super) fn check_missing(
-    store: &Store,
-    references: &References,
-    found: &mut Found<'_>,
-) -> Result<(), StoreError> {
-    let images = references.images().map(|digest| (Part::Image, digest, None));
-    let objects = references.objects().map(|(digest, size)| (Part::Object, digest, Some(size)));
-    for (part, digest, size) in images.chain(objects) {
-        if store.look(part, digest)?.is_none() {
-            let problem = Problem::Missing { part, digest: *digest, size };
-            report(found, part.path(digest).into(), problem);
-        }
-    }
-    Ok(())
-}
-
 /// Checks that an entry has a name that belongs there, and the type that belongs to the name.
 pub(super) fn check_entry(
     directory: &Path,
@@ -66,7 +49,7 @@ pub(super) fn check_entry(
 }
 
 /// What is in a directory; nothing if something else is in its place, which is found elsewhere.
-pub(super) fn directory(store: &Store, path: &str) -> Result<Vec<Entry>, StoreError> {
+fn directory(store: &Store, path: &str) -> Result<Vec<Entry>, StoreError> {
     match store.entries(path) {
         Err(StoreError::Io(treeseal_sys::DurableError::Kind { .. })) => Ok(Vec::new()),
         result => result,

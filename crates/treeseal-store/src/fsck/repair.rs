@@ -3,7 +3,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
-use treeseal_sys::{Directory, EntryKind, FileError, ListBuffer, stat_file};
+use treeseal_sys::{Directory, EntryKind, FileError, ListBuffer, Stat, stat_file};
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
 
 use super::content::read_content;
@@ -269,12 +269,9 @@ impl<'w, 'f> Healer<'w, 'f> {
 
     /// Takes a file if it is wanted: its digest is computed, and computed again while it is copied.
     fn offer(&mut self, mut file: File) -> Result<(), StoreError> {
-        let fits = stat_file(&file)
-            .is_ok_and(|stat| stat.type_bits() == REGULAR && self.wanted.fits(stat.size));
-        if !fits {
-            return Ok(());
-        }
-        let read = read_content(&file, &self.params, None, &mut self.buffer, &|_| {});
+        let fits = |stat: &Stat| stat.type_bits() == REGULAR && self.wanted.fits(stat.size);
+        let Some(Stat { size, .. }) = stat_file(&file).ok().filter(fits) else { return Ok(()) };
+        let read = read_content(&file, size, &self.params, None, &mut self.buffer, &|_| {});
         let Ok(content) = read else {
             self.healed.unreadable += 1;
             return Ok(());

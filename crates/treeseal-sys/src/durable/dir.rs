@@ -112,15 +112,15 @@ impl DurableDir {
         }
     }
 
-    /// Opens a regular file for reading.
-    pub fn open_file(&self, name: &str) -> Result<File, DurableError> {
+    /// Opens a regular file for reading, and gives its size in bytes.
+    pub fn open_file(&self, name: &str) -> Result<(File, u64), DurableError> {
         // Non-blocking, so that opening a FIFO returns.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let fd = open_beneath(self.fd.as_fd(), name, flags | OFlags::CLOEXEC)
             .map_err(|errno| self.explain("open", name, EntryKind::Regular, errno))?;
         let stat = fs::fstat(&fd).map_err(|errno| self.io("look at", name, errno))?;
         self.expect_kind(name, EntryKind::Regular, kind_of(stat.st_mode))?;
-        Ok(File::from(fd))
+        Ok((File::from(fd), u64::try_from(stat.st_size).unwrap_or(0)))
     }
 
     /// Type and size of a file, or `None` when there is none. Symlinks are not followed at the end
