@@ -113,10 +113,10 @@ impl Batch {
 
     fn digests(&self, roots: &[u8]) -> Vec<FileDigest> {
         let digest_size = self.digest_size();
-        let contents = self.sizes.iter().zip(roots.chunks(digest_size));
-        let descriptors: Vec<u8> = contents
-            .flat_map(|(size, root)| descriptor(&self.params, *size as u64, root))
-            .collect();
+        let mut descriptors = Vec::with_capacity(self.sizes.len() * DESCRIPTOR_SIZE);
+        for (size, root) in self.sizes.iter().zip(roots.chunks(digest_size)) {
+            descriptors.extend_from_slice(&descriptor(&self.params, *size as u64, root));
+        }
         let mut digests = vec![0; self.sizes.len() * digest_size];
         self.descriptor_hasher.hash_blocks(&descriptors, DESCRIPTOR_SIZE, &mut digests);
         let algorithm = self.params.algorithm();

@@ -120,7 +120,7 @@ impl Digester {
         let digest = file_digest(&self.params, self.size, &root_hash);
         let tree = self.keep_tree.then(|| {
             let stored = self.levels.iter().rev().filter(|level| level.count > 1);
-            stored.flat_map(|level| level.bytes.iter().copied()).collect()
+            stored.map(|level| &level.bytes[..]).collect::<Vec<_>>().concat()
         });
         Measured { digest, size: self.size, root_hash, tree }
     }

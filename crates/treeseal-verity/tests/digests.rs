@@ -5,8 +5,8 @@
 use sha2::Digest as _;
 use treeseal_testkit::{boundary_lengths, counter_words};
 use treeseal_verity::{
-    Batch, BlockError, BlockVerifier, Digester, FileDigest, Geometry, HashAlgorithm, Leaves, Params,
-    descriptor, formatted_digest,
+    Batch, BlockError, BlockVerifier, Digester, FileDigest, Geometry, HashAlgorithm, Leaves,
+    Params, descriptor, formatted_digest,
 };
 
 fn plain_hash(params: &Params, block: &[u8]) -> Vec<u8> {

@@ -25,7 +25,7 @@ pub enum Implementation {
     /// AVX-512: sixteen blocks at once for SHA-256, eight for SHA-512; half as many of shorter runs.
     #[cfg(target_arch = "x86_64")]
     Avx512(avx512::Token),
-    /// AVX-512, with the SHA extensions for one or two blocks of SHA-256.
+    /// AVX-512, with the SHA extensions for fewer than sixteen blocks of SHA-256.
     #[cfg(target_arch = "x86_64")]
     Avx512ShaNi(avx512::Token, sha_ni::Token),
     /// The SHA-2 instructions of ARMv8, two blocks interleaved; SHA-512 is portable on processors

@@ -66,15 +66,31 @@ macro_rules! lane_kernel {
                 data: [&[u8]; LANES],
                 tail: &[u8],
             ) -> [[$word; LANES]; 8] {
-                let mut state = initial.map(|word| $splat(word));
-                let blocks = data.map(|lane| lane.as_chunks::<$block>().0);
-                for index in 0..blocks.iter().map(|lane| lane.len()).min().unwrap_or(0) {
-                    compress(&mut state, blocks.map(|lane| &lane[index]));
+                // Loops and no `map`: its closure is compiled for the feature and the function that
+                // calls it is not, so neither is inlined.
+                let mut state = [$splat(0); 8];
+                for (vector, word) in state.iter_mut().zip(initial) {
+                    *vector = $splat(*word);
+                }
+                let mut lanes = [data[0].as_chunks::<$block>().0; LANES];
+                for (lane, data) in lanes.iter_mut().zip(data) {
+                    *lane = data.as_chunks().0;
+                }
+                for index in 0..lanes.iter().map(|lane| lane.len()).min().unwrap_or(0) {
+                    let mut blocks = [&lanes[0][index]; LANES];
+                    for (block, lane) in blocks.iter_mut().zip(lanes) {
+                        *block = &lane[index];
+                    }
+                    compress(&mut state, blocks);
                 }
                 for block in tail.as_chunks::<$block>().0 {
                     compress(&mut state, [block; LANES]);
                 }
-                state.map(|vector| $store(vector))
+                let mut words = [[0; LANES]; 8];
+                for (words, vector) in words.iter_mut().zip(state) {
+                    *words = $store(vector);
+                }
+                words
             }
 
             /// One input block in each lane: FIPS 180-4 sections 6.2.2 and 6.4.2.

@@ -100,20 +100,19 @@ impl State {
         let tail = run.tail;
         Some(match (self, implementation, run.count()) {
             (Self::Sha256(state), Avx512(proof), 9..)
-            | (Self::Sha256(state), Avx512ShaNi(proof, _), 11..) => {
+            | (Self::Sha256(state), Avx512ShaNi(proof, _), 16..) => {
                 write(&avx512::sha256_of_16(proof, state, run.lanes(), tail), out)
             }
-            (Self::Sha256(state), Avx512(proof), _)
-            | (Self::Sha256(state), Avx512ShaNi(proof, _), 3..) => {
+            (Self::Sha256(state), Avx512(proof), _) => {
                 write(&avx512::sha256_of_8(proof, state, run.lanes(), tail), out)
             }
             (Self::Sha256(state), Avx2(proof), 2..) => {
                 write(&avx2::sha256_of_8(proof, state, run.lanes(), tail), out)
             }
-            (Self::Sha256(state), ShaNi(proof), 4..) => {
+            (Self::Sha256(state), ShaNi(proof) | Avx512ShaNi(_, proof), 3..) => {
                 write(&sha_ni::sha256_of::<4>(proof, state, run.lanes(), tail), out)
             }
-            (Self::Sha256(state), ShaNi(proof) | Avx512ShaNi(_, proof), 2..) => {
+            (Self::Sha256(state), ShaNi(proof) | Avx512ShaNi(_, proof), 2) => {
                 write(&sha_ni::sha256_of::<2>(proof, state, run.lanes(), tail), out)
             }
             (Self::Sha512(state), Avx512(proof) | Avx512ShaNi(proof, _), 5..) => {
