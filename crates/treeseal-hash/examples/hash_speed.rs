@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release -p treeseal-hash --example hash_speed`
 
+#![allow(clippy::print_stdout, reason = "its result is what it prints")]
+
 use std::time::{Duration, Instant};
 
 use treeseal_hash::{BlockHasher, HashAlgorithm, Implementation};

@@ -24,6 +24,15 @@ pub struct KeyFileRandom {
     pub iv: [u8; 16],
 }
 
+/// Who thought of the password that a key file is encrypted with: what guessing it must cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordOrigin {
+    /// A person: passwords of people are guessed, so each attempt is made expensive.
+    Person,
+    /// A random generator, with at least 128 bits: nobody guesses that at any price.
+    Generator,
+}
+
 /// A private key cannot be read from its file or written to it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -93,8 +102,16 @@ const MAX_MEMORY: u64 = 160 * 1024 * 1024;
 /// Steps that opening a key file may take, a second or two: N = 2^17, r = 8, p = 2.
 const MAX_WORK: u64 = 1 << 21;
 
-/// N = 2^14, r = 8, p = 5: OWASP's choice for 16 MiB. OpenSSL opens no file that takes 32 MiB.
-const WRITE_COST: (u8, u32, u32) = (14, 8, 5);
+impl PasswordOrigin {
+    /// scrypt's log2 N, r and p. For passwords of people OWASP's choice for 16 MiB: OpenSSL opens no
+    /// file that takes 32 MiB.
+    const fn write_cost(self) -> (u8, u32, u32) {
+        match self {
+            Self::Person => (14, 8, 5),
+            Self::Generator => (10, 8, 1),
+        }
+    }
+}
 
 impl SigningKey {
     /// The key as encrypted PKCS#8 in PEM, for `openssl pkey` and every PKCS#8 reader.
@@ -103,13 +120,14 @@ impl SigningKey {
     pub fn to_encrypted_pem(
         &self,
         password: &[u8],
+        origin: PasswordOrigin,
         random: &KeyFileRandom,
     ) -> Result<String, KeyFileError> {
         if password.is_empty() {
             return Err(KeyFileError::EmptyPassword);
         }
         let plain = self.to_pkcs8();
-        let parameters = parameters(random).ok_or(KeyFileError::Encrypt)?;
+        let parameters = parameters(origin, random).ok_or(KeyFileError::Encrypt)?;
         let info = PrivateKeyInfoRef::from_der(&plain).map_err(|_| KeyFileError::Encrypt)?;
         let encrypted =
             info.encrypt_with_params(parameters, password).map_err(|_| KeyFileError::Encrypt)?;
@@ -230,8 +248,8 @@ fn from_secret(algorithm: KeyAlgorithm, secret: &[u8]) -> Result<SigningKey, Key
     SigningKey::from_secret(algorithm, secret).ok_or(KeyFileError::NotAKey)
 }
 
-fn parameters(random: &KeyFileRandom) -> Option<Parameters> {
-    let (log_cost, block_size, parallelization) = WRITE_COST;
+fn parameters(origin: PasswordOrigin, random: &KeyFileRandom) -> Option<Parameters> {
+    let (log_cost, block_size, parallelization) = origin.write_cost();
     let cost = scrypt::Params::new(log_cost, block_size, parallelization).ok()?;
     let kdf = ScryptParams::from_params_and_salt(cost, &random.salt).ok()?;
     Some(Parameters { kdf: Kdf::Scrypt(kdf), encryption: Cipher::Aes256Cbc { iv: random.iv } })
@@ -319,18 +337,29 @@ mod tests {
     fn a_key_reads_back_with_its_password_only() {
         for algorithm in [KeyAlgorithm::Ed25519, KeyAlgorithm::EcdsaP256, KeyAlgorithm::MlDsa65] {
             let key = SigningKey::from_secret(algorithm, &[9; 32]).unwrap();
-            let text = key.to_encrypted_pem(b"password", &RANDOM).unwrap();
-            assert_eq!(key.to_encrypted_pem(b"password", &RANDOM), Ok(text.clone()));
+            let text = key.to_encrypted_pem(b"password", PasswordOrigin::Person, &RANDOM).unwrap();
+            assert_eq!(
+                key.to_encrypted_pem(b"password", PasswordOrigin::Person, &RANDOM),
+                Ok(text.clone())
+            );
             let read = SigningKey::from_encrypted_pem(&text, b"password").unwrap();
+            assert_eq!(read.public_key(), key.public_key());
+            let cheap =
+                key.to_encrypted_pem(b"password", PasswordOrigin::Generator, &RANDOM).unwrap();
+            assert_ne!(cheap, text);
+            let read = SigningKey::from_encrypted_pem(&cheap, b"password").unwrap();
             assert_eq!(read.public_key(), key.public_key());
         }
         let key = SigningKey::from_seed(&[9; 32]);
-        let text = key.to_encrypted_pem(b"password", &RANDOM).unwrap();
+        let text = key.to_encrypted_pem(b"password", PasswordOrigin::Person, &RANDOM).unwrap();
         for wrong in [b"passwort".as_slice(), b"", b"password\n"] {
             let error = SigningKey::from_encrypted_pem(&text, wrong).unwrap_err();
             assert_eq!(error, KeyFileError::Decrypt);
         }
-        assert_eq!(key.to_encrypted_pem(b"", &RANDOM), Err(KeyFileError::EmptyPassword));
+        assert_eq!(
+            key.to_encrypted_pem(b"", PasswordOrigin::Person, &RANDOM),
+            Err(KeyFileError::EmptyPassword)
+        );
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub use key::{
     EcdsaP256Key, Ed25519Key, KeyAlgorithm, KeyAlgorithmError, KeyError, KeyId, MlDsa65Key,
     PublicKey, SignatureError, TufKey,
 };
-pub use keyfile::{KeyFileError, KeyFileRandom};
+pub use keyfile::{KeyFileError, KeyFileRandom, PasswordOrigin};
 pub use policy::{Clock, FreshnessError, SealError, SealRequest, claimed_stream, verify_seal};
 pub use role::{Role, RoleName, RoleNameError};
 pub use rollback::{Floor, MAX_STATE_SIZE, RollbackState, StateError};

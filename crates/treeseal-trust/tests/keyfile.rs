@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use treeseal_trust::{KeyAlgorithm, KeyFileError, KeyFileRandom, PublicKey, SigningKey};
+use treeseal_trust::{
+    KeyAlgorithm, KeyFileError, KeyFileRandom, PasswordOrigin, PublicKey, SigningKey,
+};
 
 const PASSWORD: &str = "correct horse";
 
@@ -20,10 +22,16 @@ data = open(sys.argv[1], 'rb').read()
 key = s.load_pem_private_key(data, sys.argv[2].encode()).public_key()
 sys.stdout.write(key.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo).decode())
 ";
-    for algorithm in [KeyAlgorithm::Ed25519, KeyAlgorithm::EcdsaP256, KeyAlgorithm::MlDsa65] {
+    for (algorithm, origin) in [
+        (KeyAlgorithm::Ed25519, PasswordOrigin::Person),
+        (KeyAlgorithm::Ed25519, PasswordOrigin::Generator),
+        (KeyAlgorithm::EcdsaP256, PasswordOrigin::Person),
+        (KeyAlgorithm::MlDsa65, PasswordOrigin::Person),
+    ] {
         let key = SigningKey::from_secret(algorithm, &[0x42; 32]).unwrap();
         let random = KeyFileRandom { salt: [7; 16], iv: [8; 16] };
-        fs::write(&file, key.to_encrypted_pem(PASSWORD.as_bytes(), &random).unwrap()).unwrap();
+        let text = key.to_encrypted_pem(PASSWORD.as_bytes(), origin, &random).unwrap();
+        fs::write(&file, text).unwrap();
 
         let python = ["-c", script, path(&file), PASSWORD];
         let public = run(&peers_python(), "python3-venv", &python);

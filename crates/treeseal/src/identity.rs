@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use treeseal_trust::{
-    Extension, KeyAlgorithm, KeyId, RoleName, RootContent, RootFile, Sequence, StreamPattern,
-    StreamRule, Timestamp, TrustRoot,
+    Extension, KeyAlgorithm, KeyId, PasswordOrigin, RoleName, RootContent, RootFile, Sequence,
+    StreamPattern, StreamRule, Timestamp, TrustRoot,
 };
 
 use crate::files::{self, Readable};
@@ -65,7 +65,8 @@ impl Identity {
         // The root last: with it the identity is there.
         let password_file = keys::password_file(&key_file);
         files::replace(&password_file, password.as_bytes(), Readable::ByOwner)?;
-        keys::write_key(&key_file, &key, password.as_bytes(), files::replace)?;
+        let origin = PasswordOrigin::Generator;
+        keys::write_key(&key_file, &key, (password.as_bytes(), origin), files::replace)?;
         let (id, root_file) = (key.key_id(), locations.root.clone());
         let signer = Signer::of_file(key_file.clone(), key);
         let root = own_root(&signer, now, &locations.signing_log())?;

@@ -8,7 +8,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use treeseal_token::{PinPrompt, TokenKey};
-use treeseal_trust::{Envelope, KeyAlgorithm, KeyFileRandom, KeyId, PublicKey, SigningKey, TufKey};
+use treeseal_trust::{
+    Envelope, KeyAlgorithm, KeyFileRandom, KeyId, PasswordOrigin, PublicKey, SigningKey, TufKey,
+};
 use zeroize::Zeroizing;
 
 use crate::Error;
@@ -177,10 +179,12 @@ pub fn new_key(
     let key = random_key(algorithm)?;
     // The public half first: a private key whose public half is unknown is of no use to anyone.
     files::create(&public, key.public_key().to_pem().as_bytes(), Readable::ByAll)?;
-    write_key(path, &key, &passphrase, files::create).inspect_err(|_| {
-        // Nothing is left behind; that this may fail too does not matter to the caller.
-        let _ = std::fs::remove_file(&public);
-    })?;
+    write_key(path, &key, (&passphrase, PasswordOrigin::Person), files::create).inspect_err(
+        |_| {
+            // Nothing is left behind; that this may fail too does not matter to the caller.
+            let _ = std::fs::remove_file(&public);
+        },
+    )?;
     Ok(NewKey { id: key.key_id(), private: path.to_owned(), public })
 }
 
@@ -199,11 +203,11 @@ pub(crate) fn random_key(algorithm: KeyAlgorithm) -> Result<SigningKey, Error> {
 pub(crate) fn write_key(
     path: &Path,
     key: &SigningKey,
-    passphrase: &[u8],
+    (passphrase, origin): (&[u8], PasswordOrigin),
     write: impl Fn(&Path, &[u8], Readable) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let random = KeyFileRandom { salt: random()?, iv: random()? };
-    let pem = key.to_encrypted_pem(passphrase, &random).map_err(Error::key_file(path))?;
+    let pem = key.to_encrypted_pem(passphrase, origin, &random).map_err(Error::key_file(path))?;
     write(path, pem.as_bytes(), Readable::ByOwner)
 }
 

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 
 use serde_json::Value;
-use treeseal::trust::{KeyAlgorithm, KeyFileRandom, KeyId, SigningKey};
+use treeseal::trust::{KeyAlgorithm, KeyFileRandom, KeyId, PasswordOrigin, SigningKey};
 
 pub(crate) use treeseal_testkit::{counter_words as filled, peer, require_root};
 
@@ -274,7 +274,8 @@ fn key_pair(name: &str) -> (String, String) {
     let pair = made.entry(name.to_owned()).or_insert_with(|| {
         let key = key_of(name);
         let random = KeyFileRandom { salt: [1; 16], iv: [2; 16] };
-        let private = key.to_encrypted_pem(PASSPHRASE.as_bytes(), &random).unwrap();
+        let private =
+            key.to_encrypted_pem(PASSPHRASE.as_bytes(), PasswordOrigin::Person, &random).unwrap();
         let private = match key.public_key().algorithm() {
             // Not known to every openssl.
             KeyAlgorithm::MlDsa65 => private,

@@ -83,8 +83,11 @@ struct Check<'c> {
 /// What is referred to, and in which of a part's directories it lies.
 struct Expected<'r> {
     references: &'r References,
-    by_directory: HashMap<(Part, u8), Vec<(&'r FileDigest, Option<u64>)>>,
+    by_directory: HashMap<(Part, u8), Vec<ExpectedFile<'r>>>,
 }
+
+/// A file that is referred to, and its size if that is known.
+type ExpectedFile<'r> = (&'r FileDigest, Option<u64>);
 
 /// Where the listing is.
 struct Names {
@@ -373,7 +376,7 @@ impl<'r> Expected<'r> {
         Self { references, by_directory }
     }
 
-    fn in_directory(&self, part: Part, fanout: u8) -> &[(&'r FileDigest, Option<u64>)] {
+    fn in_directory(&self, part: Part, fanout: u8) -> &[ExpectedFile<'r>] {
         self.by_directory.get(&(part, fanout)).map_or(&[], Vec::as_slice)
     }
 
