@@ -11,6 +11,7 @@ use std::fs;
 use std::path::PathBuf;
 
 mod cases;
+mod filesystem;
 mod gen_dump;
 mod input;
 mod measure;

@@ -1,5 +1,6 @@
 //! What is compared. A new case is a new entry here.
 
+use super::filesystem::FreshFilesystem;
 use super::{Options, Programs, input};
 use crate::process::run as show_and_run;
 use anyhow::Result;
@@ -33,6 +34,8 @@ pub(super) struct Ground<'a> {
 pub(super) struct Contest {
     pub(super) title: String,
     pub(super) sides: Vec<Side>,
+    /// Where the sides write, if it is made anew for each run.
+    pub(super) filesystem: Option<FreshFilesystem>,
 }
 
 /// One program's way to do the work.
@@ -41,7 +44,7 @@ pub(super) struct Side {
     pub(super) command: Vec<OsString>,
     /// Removed before every run, so that each does the whole work. Not timed.
     pub(super) remove: Vec<PathBuf>,
-    /// Run after that, before the command. Not timed.
+    /// Run after the contest's filesystem was made, before the command. Not timed.
     pub(super) prepare: Option<Vec<OsString>>,
     pub(super) product: Product,
 }
@@ -77,15 +80,9 @@ impl Side {
         Self { name, command, remove, prepare, product: Product::Stdout }
     }
 
-    /// A side that writes a file, and perhaps a store, which are both removed before each run.
-    fn writing(
-        name: &'static str,
-        command: Vec<OsString>,
-        file: &Path,
-        store: Option<&Path>,
-    ) -> Self {
-        let remove = std::iter::once(file).chain(store).map(Path::to_owned).collect();
-        let product = Product::File(file.to_owned());
+    /// A side that writes a file, which is removed before each run.
+    fn writing(name: &'static str, command: Vec<OsString>, file: &Path) -> Self {
+        let (remove, product) = (vec![file.to_owned()], Product::File(file.to_owned()));
         Self { name, command, remove, prepare: None, product }
     }
 }
@@ -102,33 +99,33 @@ fn digest(ground: &Ground) -> Result<Vec<Contest>> {
                 Side::printing(OURS, words![treeseal, "digest", option, file]),
                 Side::printing("fsverity", words![fsverity, "digest", option, file]),
             ],
+            filesystem: None,
         }
     };
     Ok(["sha256", "sha512"].map(contest).into())
 }
 
-/// A tree of files into a fresh store, and its image.
+/// A tree of files into a fresh store, and its image. Each run has a filesystem of its own: ext4
+/// looks for inodes slowly for minutes after many were removed.
 fn import(ground: &Ground) -> Result<Vec<Contest>> {
     let Programs { treeseal, mkcomposefs, cfsctl, .. } = ground.programs;
     let tree = &ground.options.tree;
-    let at = |name: &str| ground.dir.join(name);
-    let (our_store, our_image) = (at("treeseal.store"), at("treeseal.image"));
-    let (their_store, their_image) = (at("mkcomposefs.store"), at("mkcomposefs.image"));
+    let filesystem = FreshFilesystem::below(ground.dir)?;
+    let at = |name: &str| filesystem.path().join(name);
+    let (store, image) = (at("store"), at("image"));
     let mut their_option = OsString::from("--digest-store=");
-    their_option.push(&their_store);
+    their_option.push(&store);
     // The peer makes a file of each name; so do we here, because the images are compared.
     let compat = "--compat=mkcomposefs";
-    let store = "--digest-store";
-    let ours = words![treeseal, "image", "build", compat, store, our_store, tree, our_image];
-    let theirs = words![mkcomposefs, their_option, tree, their_image];
-    Ok(vec![Contest {
-        title: format!("import of {}: {}", tree.display(), input::size_of_tree(tree)?),
-        sides: vec![
-            Side::writing(OURS, ours, &our_image, Some(&our_store)),
-            Side::writing("mkcomposefs", theirs, &their_image, Some(&their_store)),
-            cfsctl_import(cfsctl, tree, &at("cfsctl.repository")),
-        ],
-    }])
+    let ours = words![treeseal, "image", "build", compat, "--digest-store", store, tree, image];
+    let theirs = words![mkcomposefs, their_option, tree, image];
+    let sides = vec![
+        Side::writing(OURS, ours, &image),
+        Side::writing("mkcomposefs", theirs, &image),
+        cfsctl_import(cfsctl, tree, &at("repository")),
+    ];
+    let title = format!("import of {}: {}", tree.display(), input::size_of_tree(tree)?);
+    Ok(vec![Contest { title, sides, filesystem: Some(filesystem) }])
 }
 
 /// The same tree into the same store again, when nothing in it has changed. What the programs make is
@@ -167,6 +164,7 @@ fn again(ground: &Ground) -> Result<Vec<Contest>> {
     Ok(vec![Contest {
         title: format!("import of {} again: {}", tree.display(), input::size_of_tree(tree)?),
         sides: vec![side(OURS, ours), side("mkcomposefs", theirs), side("cfsctl", cfsctl.command)],
+        filesystem: None,
     }])
 }
 
@@ -197,9 +195,10 @@ fn dump(ground: &Ground) -> Result<Vec<Contest>> {
     Ok(vec![Contest {
         title: format!("image from a dump of {files} files"),
         sides: vec![
-            Side::writing(OURS, ours, &our_image, None),
-            Side::writing("mkcomposefs", theirs, &their_image, None),
+            Side::writing(OURS, ours, &our_image),
+            Side::writing("mkcomposefs", theirs, &their_image),
         ],
+        filesystem: None,
     }])
 }
 
@@ -233,6 +232,7 @@ fn fsck(ground: &Ground) -> Result<Vec<Contest>> {
             side(OURS, [words![treeseal, "store", "fsck"], places].concat()),
             side("cfsctl", words![cfsctl, "--repo", repository, "fsck"]),
         ],
+        filesystem: None,
     }])
 }
 
@@ -251,6 +251,7 @@ fn info(ground: &Ground) -> Result<Vec<Contest>> {
             Side::printing(OURS, words![treeseal, "image", task, image]),
             Side::printing("composefs-info", words![composefs_info, task, image]),
         ],
+        filesystem: None,
     };
     Ok(["ls", "dump", "objects"].map(contest).into())
 }

@@ -33,7 +33,7 @@ pub(super) fn contest<'a>(contest: &'a Contest, runs: usize, dir: &Path) -> Resu
     let mut costs: Vec<Vec<Cost>> = contest.sides.iter().map(|_| Vec::new()).collect();
     for _ in 0..runs {
         for (side, costs) in contest.sides.iter().zip(&mut costs) {
-            make_ready(side)?;
+            make_ready(contest, side)?;
             costs.push(timed(&side.command, dir)?);
         }
     }
@@ -45,7 +45,7 @@ fn compare_products(contest: &Contest, dir: &Path) -> Result<()> {
     let mut first: Option<(&str, Vec<u8>)> = None;
     for side in &contest.sides {
         let stdout = dir.join("stdout");
-        make_ready(side)?;
+        make_ready(contest, side)?;
         run_quietly(plain(&side.command).stdout(File::create(&stdout)?))?;
         let product = match &side.product {
             Product::Stdout => stdout,
@@ -64,8 +64,11 @@ fn compare_products(contest: &Contest, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make_ready(side: &Side) -> Result<()> {
+fn make_ready(contest: &Contest, side: &Side) -> Result<()> {
     side.remove.iter().try_for_each(remove)?;
+    if let Some(filesystem) = &contest.filesystem {
+        filesystem.renew()?;
+    }
     if let Some(prepare) = &side.prepare {
         run_quietly(plain(prepare).stdout(Stdio::null()))?;
     }
