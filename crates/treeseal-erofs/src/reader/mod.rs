@@ -2,7 +2,7 @@
 //!
 //! Reading goes in steps, and each gives a type that the next asks for:
 //!
-//! 1. [`Image::parse`]: header and superblock are as a writer makes them.
+//! 1. [`Image::parse`], or [`Image::parse_pages`] for an image that is not held in memory: header and superblock are as a writer makes them.
 //! 2. [`Image::inode`], [`Inode::entries`], [`Inode::xattrs`]: one inode at a time, each checked as
 //!    far as it can be alone. Nothing is said about where its directory entries lead.
 //! 3. [`Index::new`]: the directories form a tree, and no two inodes share bytes.
@@ -37,7 +37,10 @@ mod image;
 mod index;
 mod inode;
 mod links;
+mod objects;
+mod pages;
 mod slots;
+mod strings;
 mod text;
 mod to_tree;
 mod walk;
@@ -45,13 +48,17 @@ mod xattr;
 
 pub use check::{InodeCounts, Report, check};
 pub use directory::{Dirent, Entries};
-pub use error::{CanonicalProblem, DirectoryProblem, ImageError, InodeProblem, XattrProblem};
+pub use error::{
+    CanonicalProblem, DirectoryProblem, ImageError, InodeProblem, ReadError, XattrProblem,
+};
 pub use file::{File, FileContent};
 pub use image::Image;
 pub use index::Index;
 pub use inode::Inode;
 pub use links::FirstName;
-pub use text::{objects, write_dump, write_list, write_objects};
+pub use objects::{Objects, objects};
+pub use pages::Pages;
+pub use text::{write_dump, write_list, write_objects};
 pub use to_tree::to_tree;
 pub use walk::{Walk, WalkEntry, WalkOptions};
 pub use xattr::{Xattr, XattrName, Xattrs};
