@@ -76,24 +76,17 @@ pub fn write_text(
     only: &[&[u8]],
     output: &mut dyn Write,
 ) -> Result<(), Error> {
-    let failed = |error| text_error(path, error);
-    match ImageFile::open(path)? {
-        ImageFile::Paged(pages) => {
-            write_text_of(Image::parse_pages(&pages), kind, only, output).map_err(failed)
-        }
-        ImageFile::Whole(bytes) => {
-            write_text_of(Image::parse(&bytes), kind, only, output).map_err(failed)
-        }
-    }
+    let image = ImageFile::open(path)?;
+    image.write_text(kind, only, output).map_err(|error| text_error(path, error))
 }
 
 fn write_text_of(
-    image: Result<Image<'_>, ImageError>,
+    image: Image<'_>,
     kind: ImageText,
     only: &[&[u8]],
     output: &mut dyn Write,
 ) -> Result<(), TextError> {
-    let index = image.and_then(Index::new)?;
+    let index = Index::new(image)?;
     let mut sink = |piece: &[u8]| output.write_all(piece).map_err(TextError::Output);
     match kind {
         ImageText::Dump => {
@@ -124,22 +117,34 @@ enum ImageFile {
 
 impl ImageFile {
     /// How much of a file is held: 4 MiB.
-    const PAGES: NonZero<u16> = NonZero::new(1024).unwrap();
+    const PAGES: NonZero<u16> = NonZero::<u16>::MIN.saturating_add(1023);
 
     fn open(path: &Path) -> Result<Self, Error> {
         if path == Path::new("-") {
             return read_image_file(path).map(Self::Whole);
         }
         let failed = |source| Error::io("read", path, source);
-        let mut file = File::open(path).map_err(failed)?;
+        let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map_err(failed)?;
-            return Ok(Self::Whole(bytes));
+        // Files that the kernel makes up are regular and have no size.
+        if !metadata.is_file() || metadata.len() == 0 {
+            return read_whole(file, path).map(Self::Whole);
         }
         let read_at = move |offset, buffer: &mut [u8]| file.read_exact_at(buffer, offset);
         Ok(Self::Paged(Pages::new(metadata.len(), Self::PAGES, read_at)))
+    }
+
+    fn write_text(
+        &self,
+        kind: ImageText,
+        only: &[&[u8]],
+        output: &mut dyn Write,
+    ) -> Result<(), TextError> {
+        let image = match self {
+            Self::Paged(pages) => Image::parse_pages(pages),
+            Self::Whole(bytes) => Image::parse(bytes),
+        };
+        write_text_of(image?, kind, only, output)
     }
 }
 
@@ -248,8 +253,12 @@ pub fn check(path: &Path) -> Result<bool, Error> {
 ///
 /// They are read as a whole, so that what is parsed cannot change meanwhile.
 fn read_image_file(path: &Path) -> Result<Vec<u8>, Error> {
+    read_whole(open(path)?, path)
+}
+
+fn read_whole(mut input: impl Read, path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    open(path)?.read_to_end(&mut bytes).map_err(|source| Error::io("read", path, source))?;
+    input.read_to_end(&mut bytes).map_err(|source| Error::io("read", path, source))?;
     Ok(bytes)
 }
 
@@ -303,4 +312,26 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Error> {
     }
     let file = File::open(path).map_err(|source| Error::io("read", path, source))?;
     Ok(Box::new(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_cut_short_while_it_is_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        let dump = "/ 0 40755 2 0 0 0 0.0 - - -\n";
+        let tree = read_dump(dump.as_bytes(), Strictness::Strict).unwrap();
+        write_image_file(&tree, VersionChoice::Auto, &path).unwrap();
+        let image = ImageFile::open(&path).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(5000).unwrap();
+        let failed = image.write_text(ImageText::List, &[], &mut io::sink()).unwrap_err();
+        let error = text_error(&path, failed);
+        assert_eq!(error.to_string(), format!("cannot read `{}`", path.display()));
+        assert_eq!(error.source().unwrap().to_string(), "failed to fill whole buffer");
+    }
 }

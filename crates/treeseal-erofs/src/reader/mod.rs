@@ -21,11 +21,20 @@
 //! dump text and costs as much.
 //!
 //! Memory, for an image of `n` bytes: `n / 128` bytes for the index and half as much again while it
-//! is made, at most 16 bytes for each directory, a path of at most 4096 bytes, 40 bytes for each inode
-//! with several names and 24 for each directory on the way to one, and a table of what is marked for
-//! whiteouts. Lists of objects take 24 bytes
-//! for each external file, and a tree what it needs. Nothing is allocated because of a number in the
-//! image alone.
+//! is made, and at most 16 bytes for each directory. A walk holds a path of at most 4096 bytes, a block
+//! and a name for each directory in it, the attributes and the content of one inode, at most 40 bytes
+//! for each inode with several names, 16 for each directory on the way to one and the names of both,
+//! and a table of what is marked for whiteouts. Lists of objects take 18 bytes and the path for each
+//! external file, and never more than three times `n` for paths; a tree takes what it needs. Nothing is
+//! allocated because of a number in the image alone. The image itself is the caller's, or as many of
+//! its pages as [`Pages`] is told to keep.
+//!
+//! # Images that change
+//!
+//! An image in memory is a borrowed slice and cannot change. One that is read in [`Pages`] can: its
+//! directories may lead elsewhere than when they were found to form a tree. So whatever is read is
+//! checked again where it is used, and the names are counted: nobody reads more of them than the index
+//! found. That ends the work, and what remains is an error or wrong text.
 
 mod bytes;
 mod check;
