@@ -1,9 +1,11 @@
 //! What is done with untrusted bytes. Nothing here may panic, hang, or take memory out of proportion
 //! to the input, whatever the bytes are, except where a promise of the libraries is broken.
 
+use std::num::NonZero;
+
 use treeseal_erofs::{
-    FirstName, Image, ImageError, ImageWriter, Index, VersionChoice, WalkOptions, check, to_tree,
-    write_dump, write_list, write_objects,
+    FirstName, Image, ImageError, ImageWriter, Index, Pages, VersionChoice, WalkOptions, check,
+    to_tree, write_dump, write_list, write_objects,
 };
 use treeseal_tree::dump::{DumpParser, Strictness};
 
@@ -11,26 +13,47 @@ use treeseal_tree::dump::{DumpParser, Strictness};
 const TEXT: usize = 16 << 20;
 
 /// A refusal, or text that is long enough.
-struct Stop;
+#[derive(Debug, PartialEq)]
+enum Stop {
+    Refused(ImageError),
+    LongText,
+}
 
 impl From<ImageError> for Stop {
-    fn from(_: ImageError) -> Self {
-        Self
+    fn from(error: ImageError) -> Self {
+        Self::Refused(error)
     }
 }
 
-/// Reads an image in every way. What passes all checks gives a tree that can be written.
+/// Reads an image in every way, from memory and in pages, which must not differ. What passes all
+/// checks gives a tree that can be written.
 pub fn image_read(bytes: &[u8]) {
-    let _ = read_image(bytes);
+    let pages = pages_of(bytes);
+    let (mut whole, mut paged) = (Vec::new(), Vec::new());
+    let stops = (
+        read_image(Image::parse(bytes), &mut whole),
+        read_image(Image::parse_pages(&pages), &mut paged),
+    );
+    assert_eq!(stops.0, stops.1, "in pages there is another refusal");
+    assert!(whole == paged, "in pages there is other text");
 }
 
-fn read_image(bytes: &[u8]) -> Result<(), Stop> {
-    let mut left = TEXT;
-    let mut sink = |piece: &[u8]| -> Result<(), Stop> {
-        left = left.checked_sub(piece.len()).ok_or(Stop)?;
+/// An image in pages, of which only one is kept.
+fn pages_of(bytes: &[u8]) -> Pages {
+    let (size, bytes) = (bytes.len() as u64, bytes.to_vec());
+    Pages::new(size, NonZero::<u16>::MIN, move |offset, buffer| {
+        let start = usize::try_from(offset).expect("it is below the size");
+        buffer.copy_from_slice(&bytes[start..start + buffer.len()]);
         Ok(())
+    })
+}
+
+fn read_image(image: Result<Image<'_>, ImageError>, text: &mut Vec<u8>) -> Result<(), Stop> {
+    let mut sink = |piece: &[u8]| -> Result<(), Stop> {
+        text.extend_from_slice(piece);
+        if text.len() > TEXT { Err(Stop::LongText) } else { Ok(()) }
     };
-    let image = Image::parse(bytes)?;
+    let image = image?;
     let report = check(&image);
     let index = Index::new(image)?;
     write_list(&index, &[], &mut sink)?;

@@ -235,10 +235,12 @@ fn a_directory_that_leads_back_to_its_parent_is_refused() {
         let parsed = Image::parse(&image).unwrap();
         let find = |nid: u64, name: &[u8]| {
             let mut entries = parsed.inode(nid).unwrap().entries();
-            core::iter::from_fn(|| entries.next_entry().unwrap())
-                .find(|entry| entry.name == name)
-                .unwrap()
-                .nid
+            loop {
+                let entry = entries.next_entry().unwrap().unwrap();
+                if entry.name == name {
+                    return entry.nid;
+                }
+            }
         };
         let a = find(parsed.root().unwrap().nid(), b"a");
         let b = find(a, b"b");

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use treeseal_erofs::{
-    FirstName, Image, ImageError, ImageWriter, Index, VersionChoice, WalkOptions, check, to_tree,
-    write_dump, write_list, write_objects,
-};
+mod common;
+
+use common::{Random, Seen, pages_of};
+use treeseal_erofs::{Image, ImageError, ImageWriter, VersionChoice};
 use treeseal_testkit::load_vectors;
 use treeseal_tree::dump::{DumpParser, Strictness};
 
@@ -36,9 +36,9 @@ fn random_damage_is_refused_or_read() {
             let mut damaged = image.clone();
             for _ in 0..=random.below(3) {
                 let position = targets[random.below(targets.len())];
-                damaged[position] = random.value(damaged[position]);
+                damaged[position] = value(&mut random, damaged[position]);
             }
-            read += u32::from(read_all(&damaged).is_ok());
+            read += u32::from(read_all(&damaged).is_ok_and(|seen| seen.report.is_ok()));
         }
     }
     assert!(read > 0, "no damage got past the checks");
@@ -80,24 +80,13 @@ fn blocks_may_be_exchanged() {
     }
 }
 
-/// Does everything that can be done with an image.
-fn read_all(bytes: &[u8]) -> Result<(), ImageError> {
-    // Room for any text that these images could give, damaged or not.
-    let mut left: usize = 64 << 20;
-    let mut sink = |piece: &[u8]| -> Result<(), ImageError> {
-        left = left.checked_sub(piece.len()).unwrap();
-        Ok(())
-    };
-    let image = Image::parse(bytes)?;
-    let checked = check(&image);
-    let index = Index::new(image)?;
-    for first_name in [FirstName::Written, FirstName::Met] {
-        write_dump(&index, &WalkOptions { first_name, ..WalkOptions::default() }, &mut sink)?;
-    }
-    write_list(&index, &[], &mut sink)?;
-    write_objects(&index, &[], &mut sink)?;
-    to_tree(&index)?;
-    checked.map(|_| ())
+/// Reads an image in every way, from memory and in pages, which must not differ.
+fn read_all(bytes: &[u8]) -> Result<Seen, ImageError> {
+    let pages = pages_of(bytes);
+    let (whole, paged) =
+        (common::read_all(Image::parse(bytes)), common::read_all(Image::parse_pages(&pages)));
+    assert!(whole == paged, "read as a whole {:?}, in pages {:?}", whole.err(), paged.err());
+    whole
 }
 
 fn damaged_images() -> Vec<Vec<u8>> {
@@ -123,29 +112,13 @@ fn used_bytes(image: &[u8]) -> Vec<usize> {
         .collect()
 }
 
-/// xorshift64*: the same damage in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next()).unwrap() % end
-    }
-
-    /// A byte in place of another: any, a limit, or one bit changed.
-    fn value(&mut self, old: u8) -> u8 {
-        let random = self.next();
-        let byte = random.to_le_bytes()[1];
-        match random % 4 {
-            0 => byte,
-            1 => [0, 1, 0x7f, 0xff][usize::from(byte % 4)],
-            _ => old ^ 1 << (byte % 8),
-        }
+/// A byte in place of another: any, a limit, or one bit changed.
+fn value(random: &mut Random, old: u8) -> u8 {
+    let random = random.next();
+    let byte = random.to_le_bytes()[1];
+    match random % 4 {
+        0 => byte,
+        1 => [0, 1, 0x7f, 0xff][usize::from(byte % 4)],
+        _ => old ^ 1 << (byte % 8),
     }
 }

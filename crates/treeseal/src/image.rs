@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
+use std::num::NonZero;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use treeseal_erofs::{
-    FirstName, Image, ImageError, ImageWriter, Index, VersionChoice, WalkOptions, to_tree,
+    FirstName, Image, ImageError, ImageWriter, Index, Pages, VersionChoice, WalkOptions, to_tree,
     write_dump, write_list, write_objects,
 };
 use treeseal_source::{ImportOptions, Measure, import_directory, read_dump};
@@ -62,30 +64,88 @@ pub enum ImageText {
     Objects,
 }
 
-/// Writes a text of an image. `only` are the names in the root directory that are wanted; none for
-/// all. `path` is for messages.
+/// Writes a text of an image; the path `-` is stdin. `only` are the names in the root directory that
+/// are wanted; none for all.
+///
+/// A regular file is read in pieces, and little of it held. One that changes meanwhile gives an error
+/// or wrong text: text that is to be relied on is that of an image that was compared with a digest,
+/// and so is in memory.
 pub fn write_text(
     path: &Path,
-    image: &[u8],
     kind: ImageText,
     only: &[&[u8]],
     output: &mut dyn Write,
 ) -> Result<(), Error> {
-    let malformed = |source| Error::Image { path: path.to_owned(), source };
-    let index = Image::parse(image).and_then(Index::new).map_err(malformed)?;
+    let image = ImageFile::open(path)?;
+    image.write_text(kind, only, output).map_err(|error| text_error(path, error))
+}
+
+fn write_text_of(
+    image: Image<'_>,
+    kind: ImageText,
+    only: &[&[u8]],
+    output: &mut dyn Write,
+) -> Result<(), TextError> {
+    let index = Index::new(image)?;
     let mut sink = |piece: &[u8]| output.write_all(piece).map_err(TextError::Output);
-    let written = match kind {
+    match kind {
         ImageText::Dump => {
             let options = WalkOptions { only, first_name: FirstName::Written };
             write_dump(&index, &options, &mut sink)
         }
         ImageText::List => write_list(&index, only, &mut sink),
         ImageText::Objects => write_objects(&index, only, &mut sink),
-    };
-    written.map_err(|error| match error {
-        TextError::Image(source) => malformed(source),
+    }
+}
+
+fn text_error(path: &Path, error: TextError) -> Error {
+    match error {
+        TextError::Image(ImageError::Read { problem, .. }) => {
+            Error::io("read", path, io::Error::new(problem.kind(), problem))
+        }
+        TextError::Image(source) => Error::Image { path: path.to_owned(), source },
         TextError::Output(source) => Error::Output(source),
-    })
+    }
+}
+
+/// An image file from which nothing is to be compared with a digest.
+enum ImageFile {
+    Paged(Pages),
+    /// Read from stdin, a pipe or a device.
+    Whole(Vec<u8>),
+}
+
+impl ImageFile {
+    /// How much of a file is held: 4 MiB.
+    const PAGES: NonZero<u16> = NonZero::<u16>::MIN.saturating_add(1023);
+
+    fn open(path: &Path) -> Result<Self, Error> {
+        if path == Path::new("-") {
+            return read_image_file(path).map(Self::Whole);
+        }
+        let failed = |source| Error::io("read", path, source);
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        // Files that the kernel makes up are regular and have no size.
+        if !metadata.is_file() || metadata.len() == 0 {
+            return read_whole(file, path).map(Self::Whole);
+        }
+        let read_at = move |offset, buffer: &mut [u8]| file.read_exact_at(buffer, offset);
+        Ok(Self::Paged(Pages::new(metadata.len(), Self::PAGES, read_at)))
+    }
+
+    fn write_text(
+        &self,
+        kind: ImageText,
+        only: &[&[u8]],
+        output: &mut dyn Write,
+    ) -> Result<(), TextError> {
+        let image = match self {
+            Self::Paged(pages) => Image::parse_pages(pages),
+            Self::Whole(bytes) => Image::parse(bytes),
+        };
+        write_text_of(image?, kind, only, output)
+    }
 }
 
 enum TextError {
@@ -192,9 +252,13 @@ pub fn check(path: &Path) -> Result<bool, Error> {
 /// The bytes of an image file; the path `-` is stdin.
 ///
 /// They are read as a whole, so that what is parsed cannot change meanwhile.
-pub fn read_image_file(path: &Path) -> Result<Vec<u8>, Error> {
+fn read_image_file(path: &Path) -> Result<Vec<u8>, Error> {
+    read_whole(open(path)?, path)
+}
+
+fn read_whole(mut input: impl Read, path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    open(path)?.read_to_end(&mut bytes).map_err(|source| Error::io("read", path, source))?;
+    input.read_to_end(&mut bytes).map_err(|source| Error::io("read", path, source))?;
     Ok(bytes)
 }
 
@@ -248,4 +312,26 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Error> {
     }
     let file = File::open(path).map_err(|source| Error::io("read", path, source))?;
     Ok(Box::new(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_cut_short_while_it_is_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        let dump = "/ 0 40755 2 0 0 0 0.0 - - -\n";
+        let tree = read_dump(dump.as_bytes(), Strictness::Strict).unwrap();
+        write_image_file(&tree, VersionChoice::Auto, &path).unwrap();
+        let image = ImageFile::open(&path).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(5000).unwrap();
+        let failed = image.write_text(ImageText::List, &[], &mut io::sink()).unwrap_err();
+        let error = text_error(&path, failed);
+        assert_eq!(error.to_string(), format!("cannot read `{}`", path.display()));
+        assert_eq!(error.source().unwrap().to_string(), "failed to fill whole buffer");
+    }
 }

@@ -1,3 +1,4 @@
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -59,19 +60,39 @@ fn source_tree(arguments: &ImageBuild) -> Result<Tree, Failure> {
 }
 
 fn text(arguments: &ImageRead, kind: ImageText, output: &mut Output) -> Result<Outcome, Failure> {
-    let bytes = image::read_image_file(&arguments.image)?;
     let filter = filter(arguments)?;
     if !output.is_json() {
-        image::write_text(&arguments.image, &bytes, kind, &filter, &mut output.as_write())?;
+        image::write_text(&arguments.image, kind, &filter, &mut output.as_write())?;
         return Ok(Outcome::Yes);
     }
-    // The text has one line a file, with every other newline escaped.
-    let mut text = Vec::new();
-    image::write_text(&arguments.image, &bytes, kind, &filter, &mut text)?;
-    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        output.json(&json!({ "line": json_path(line) }))?;
-    }
+    let mut lines = JsonLines { output: output.as_write(), line: Vec::new() };
+    image::write_text(&arguments.image, kind, &filter, &mut lines)?;
     Ok(Outcome::Yes)
+}
+
+/// Makes JSON of each line of a text. The text has one line a file, with every other newline escaped.
+struct JsonLines<W> {
+    output: W,
+    /// A line whose end has not come.
+    line: Vec<u8>,
+}
+
+impl<W: Write> Write for JsonLines<W> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        for piece in text.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            let Some(line) = self.line.strip_suffix(b"\n") else { continue };
+            if !line.is_empty() {
+                writeln!(self.output, "{}", json!({ "line": json_path(line) }))?;
+            }
+            self.line.clear();
+        }
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
 }
 
 fn filter(arguments: &ImageRead) -> Result<Vec<&[u8]>, Failure> {

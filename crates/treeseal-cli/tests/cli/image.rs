@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Machine, filled, peer, program, require_root, run, treeseal};
+use crate::support::{Machine, Run, filled, peer, program, require_root, run, treeseal};
 
 /// A tree with everything that a directory can hold, devices included.
 fn tree_of_all_kinds(root: &Path) {
@@ -165,6 +165,48 @@ fn a_dump_goes_through_pipes_and_comes_back_the_same() {
         .output()
         .unwrap();
     assert!(String::from_utf8(listed.stdout).unwrap().contains("/etc/motd"));
+}
+
+#[test]
+fn listings_do_not_hold_the_image_in_memory() {
+    let machine = machine_on_disk();
+    let (dump, image) = (machine.path("dump"), machine.path("image"));
+    let content = "x".repeat(5000);
+    let files =
+        (0..12_000).map(|number| format!("/{number:05} 5000 100644 1 0 0 0 0.0 - {content} -\n"));
+    fs::write(&dump, "/ 0 40755 2 0 0 0 0.0 - - -\n".to_owned() + &files.collect::<String>())
+        .unwrap();
+    let paths = [dump.to_str().unwrap(), image.to_str().unwrap()];
+    run(["image", "build", "--from", "dump"].into_iter().chain(paths)).ok();
+    assert!(fs::metadata(&image).unwrap().len() > 60_000_000);
+    for listing in ["ls", "dump", "objects"] {
+        with_40_mib([listing, image.to_str().unwrap()], Stdio::null()).ok();
+        // What comes from a pipe is held, so the limit is one.
+        let piped = fs::File::open(&image).unwrap();
+        with_40_mib([listing, "-"], piped.into()).expect_code(2).says("out of memory");
+    }
+}
+
+/// Runs `treeseal image` with 40 MiB of addresses.
+fn with_40_mib(arguments: [&str; 2], input: Stdio) -> Run {
+    let mut command = Command::new(treeseal_testkit::program("prlimit", "util-linux"));
+    command.arg("--as=41943040").arg(treeseal().get_program()).arg("image").args(arguments);
+    Run::new(command.stdin(input).output().unwrap())
+}
+
+#[test]
+fn a_listing_in_json_has_an_object_for_each_line() {
+    let machine = machine_on_disk();
+    let (dump, image) = (machine.path("dump"), machine.path("image"));
+    fs::write(&dump, "/ 0 40755 2 0 0 0 0.0 - - -\n/a\\nb 0 100644 1 0 0 0 0.0 - - -\n").unwrap();
+    let image = image.to_str().unwrap();
+    run(["image", "build", "--from", "dump", dump.to_str().unwrap(), image]).ok();
+    assert_eq!(
+        run(["--json", "image", "ls", image]).ok().text(),
+        r#"{"line":"/a\\\\nb"}"#.to_owned() + "\n"
+    );
+    let dump = run(["--json", "image", "dump", image]).ok().text();
+    assert_eq!(dump.lines().count(), 2);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 use treeseal_tree::{FileType, Mtime};
 
-use super::bytes::{is_filled_with, is_zero, length};
+use super::bytes::length;
 use super::directory::Dirent;
 use super::file::{File, FileContent, needs_extended};
 use super::links::FirstName;
-use super::text::ObjectSet;
+use super::objects::ObjectSet;
 use super::walk::{Walk, WalkOptions};
 use super::{CanonicalProblem, Image, ImageError, Index, Inode};
 use crate::format::{BLOCK, SLOT};
@@ -119,7 +119,7 @@ struct Check {
 impl Check {
     /// Checks every file of the tree; gives the number of distinct objects.
     fn check_files(&mut self, index: &Index<'_>) -> Result<u64, ImageError> {
-        let mut objects = ObjectSet::default();
+        let mut objects = ObjectSet::new(index);
         let options = WalkOptions { first_name: FirstName::Met, ..WalkOptions::default() };
         let mut walk = Walk::new(index, &options)?;
         while let Some(entry) = walk.next_entry()? {
@@ -128,21 +128,21 @@ impl Check {
                 continue;
             }
             self.check_inode(&entry.inode).map_err(|error| error.at(entry.path))?;
-            if let Some(file) = &entry.file {
+            if let Some(file) = entry.file {
                 self.count(file);
-                objects.add(file);
+                objects.add(file)?;
             }
         }
-        Ok(u64::try_from(objects.finish().len()).unwrap_or(u64::MAX))
+        Ok(u64::try_from(objects.finish().iter().len()).unwrap_or(u64::MAX))
     }
 
     fn count(&mut self, file: &File<'_>) {
         let inodes = &mut self.report.inodes;
         match file.content() {
             FileContent::Directory => inodes.directories += 1,
-            FileContent::Inline(start, end) => {
+            FileContent::Inline(content) => {
                 inodes.inline_files += 1;
-                self.report.inline_bytes += length(start) + length(end);
+                self.report.inline_bytes += length(content);
             }
             FileContent::External { digest, payload } => {
                 inodes.external_files += 1;
@@ -239,14 +239,13 @@ impl Check {
                 offset = offset.max(self.shared_end);
             }
             let zeros_end = end.min(data_start.max(offset));
-            let zeros = image.bytes.range(offset, zeros_end.saturating_sub(offset));
-            let blocks = image.bytes.range(zeros_end, end.saturating_sub(zeros_end));
-            if !zeros.is_some_and(is_zero)
-                || !blocks.is_some_and(|blocks| is_filled_with(0xff, blocks))
+            let (zeros, blocks) = (zeros_end.saturating_sub(offset), end.saturating_sub(zeros_end));
+            if !image.bytes.is_filled_with(0, offset, zeros)?
+                || !image.bytes.is_filled_with(0xff, zeros_end, blocks)?
             {
                 return Err(of_image(CanonicalProblem::Unused { offset }));
             }
-            lost_blocks += end.saturating_sub(zeros_end) / BLOCK;
+            lost_blocks += blocks / BLOCK;
         }
         if lost_blocks != self.lost_blocks {
             return Err(of_image(CanonicalProblem::Unused { offset: data_start }));
@@ -278,13 +277,12 @@ fn check_padding(inode: &Inode<'_>) -> Result<(), ImageError> {
         FileType::Directory => data.blocks * BLOCK,
         _ => (inode.size() - data.tail.min(inode.size())).min(data.blocks * BLOCK),
     };
-    let block_rest = image.bytes.range(data.start + used, data.blocks * BLOCK - used);
-    if !image.bytes.range(inode.end(), slot_rest).is_some_and(is_zero) {
+    if !image.bytes.is_filled_with(0, inode.end(), slot_rest)? {
         // The shared attributes may begin there, but they begin at a slot.
         return Err(not_canonical(inode, CanonicalProblem::Unused { offset: inode.end() }));
     }
-    if !block_rest.is_some_and(is_zero) {
-        let offset = data.start + used;
+    let offset = data.start + used;
+    if !image.bytes.is_filled_with(0, offset, data.blocks * BLOCK - used)? {
         return Err(not_canonical(inode, CanonicalProblem::Unused { offset }));
     }
     Ok(())
@@ -315,11 +313,11 @@ fn first_missing_stub(root: &Inode<'_>) -> Result<Vec<u8>, ImageError> {
     let mut entries = root.entries();
     while let Some(entry) = entries.next_entry()? {
         if is_stub_name(entry.name) {
-            present.push(entry.name);
+            present.push(entry.name.to_vec());
         }
     }
     let mut names = (0..=255u8).map(|number| format!("{number:02x}").into_bytes());
-    Ok(names.find(|name| !present.contains(&name.as_slice())).unwrap_or_default())
+    Ok(names.find(|name| !present.contains(name)).unwrap_or_default())
 }
 
 fn stub_error(entry: &Dirent<'_>) -> ImageError {

@@ -1,6 +1,7 @@
 use treeseal_tree::FileType;
 
-use super::bytes::{Fields, is_zero, length};
+use super::bytes::{Bytes, Fields, is_zero};
+use super::inode::Data;
 use super::{DirectoryProblem, ImageError, Inode};
 use crate::format::BLOCK;
 
@@ -27,137 +28,145 @@ impl Dirent<'_> {
 }
 
 /// Reads the entries of a directory in order. Names are checked, and that they ascend; where the
-/// entries lead is not.
+/// entries lead is not. Holds one block.
 pub struct Entries<'a> {
+    bytes: Bytes<'a>,
     nid: u64,
-    /// Blocks that have not been begun.
-    blocks: &'a [u8],
-    tail: &'a [u8],
+    /// Offset and number of the blocks that have not been begun.
+    next_block: u64,
+    blocks: u64,
+    /// Offset and length of what follows the blocks, if it has not been begun.
+    tail: (u64, u64),
     /// Number of the current block.
     block_number: u64,
-    /// The current block: its entries that are still to come, and the whole.
-    entries: &'a [[u8; DIRENT]],
-    block: &'a [u8],
+    block: Vec<u8>,
+    /// Number of entries in the current block, and of those that have been read.
+    count: usize,
+    read: usize,
     /// Offset of the next name in the current block.
     name_offset: usize,
-    previous: &'a [u8],
+    /// The name before.
+    previous: Vec<u8>,
 }
 
 impl<'a> Entries<'a> {
     pub(super) fn new(inode: &Inode<'a>) -> Self {
-        let is_directory = inode.is_directory();
+        let data = if inode.is_directory() { inode.data() } else { Data::default() };
         Self {
+            bytes: inode.image.bytes,
             nid: inode.nid(),
-            blocks: if is_directory { inode.block_bytes() } else { &[] },
-            tail: if is_directory { inode.tail() } else { &[] },
+            next_block: data.start,
+            blocks: data.blocks,
+            tail: (inode.tail_offset(), data.tail),
             block_number: 0,
-            entries: &[],
-            block: &[],
+            block: Vec::new(),
+            count: 0,
+            read: 0,
             name_offset: 0,
-            previous: &[],
+            previous: Vec::new(),
         }
     }
 
     /// The next entry, or `None` behind the last. After an error nothing more is to be read.
-    pub fn next_entry(&mut self) -> Result<Option<Dirent<'a>>, ImageError> {
-        self.advance().map_err(|problem| ImageError::Directory {
-            nid: self.nid,
-            path: Vec::new(),
-            problem,
-        })
+    pub fn next_entry(&mut self) -> Result<Option<Dirent<'_>>, ImageError> {
+        let nid = self.nid;
+        let malformed = |problem| ImageError::Directory { nid, path: Vec::new(), problem };
+        if self.read == self.count {
+            if !self.read_block()? {
+                return Ok(None);
+            }
+            self.begin_block().map_err(malformed)?;
+        }
+        self.parse_entry().map(Some).map_err(malformed)
     }
 
-    fn advance(&mut self) -> Result<Option<Dirent<'a>>, DirectoryProblem> {
-        if self.entries.is_empty() && !self.begin_block()? {
-            return Ok(None);
+    /// Goes on to the next block; `false` if there is none.
+    fn read_block(&mut self) -> Result<bool, ImageError> {
+        if !self.block.is_empty() {
+            self.block_number += 1;
         }
-        let Some((entry, rest)) = self.entries.split_first() else { return Ok(None) };
-        self.entries = rest;
-        let mut fields = Fields(entry);
+        self.block.clear();
+        if self.blocks > 0 {
+            self.bytes.append(self.next_block, BLOCK, &mut self.block)?;
+            self.next_block += BLOCK;
+            self.blocks -= 1;
+        } else {
+            let (offset, length) = core::mem::take(&mut self.tail);
+            self.bytes.append(offset, length, &mut self.block)?;
+        }
+        Ok(!self.block.is_empty())
+    }
+
+    fn begin_block(&mut self) -> Result<(), DirectoryProblem> {
+        // The first name begins where the entries end.
+        let first = self.entry(0).map(name_offset).unwrap_or_default();
+        if first == 0 || !first.is_multiple_of(DIRENT) || first > self.block.len() {
+            return Err(self.bad_offset(0, first));
+        }
+        self.count = first / DIRENT;
+        self.read = 0;
+        self.name_offset = first;
+        Ok(())
+    }
+
+    fn parse_entry(&mut self) -> Result<Dirent<'_>, DirectoryProblem> {
+        let entry = self.entry(self.read).copied().unwrap_or_default();
+        self.read += 1;
+        let mut fields = Fields(&entry);
         let (nid, _) = (fields.u64().unwrap_or_default(), fields.u16());
         let (file_type, reserved) = (fields.u8().unwrap_or_default(), fields.u8());
+        let block_number = self.block_number;
         let name = self.take_name()?;
         if reserved != Some(0) {
-            return Err(self.reserved());
+            return Err(DirectoryProblem::Reserved { block: block_number });
         }
         let file_type = file_type_of(file_type).ok_or_else(|| DirectoryProblem::Type {
             name: name.to_vec(),
             expected: None,
             found: file_type,
         })?;
-        Ok(Some(Dirent { nid, file_type, name }))
-    }
-
-    /// Goes on to the next block; `false` if there is none.
-    fn begin_block(&mut self) -> Result<bool, DirectoryProblem> {
-        let block_size = usize::try_from(BLOCK).unwrap_or(usize::MAX);
-        if !self.block.is_empty() {
-            self.block_number += 1;
-        }
-        self.block = if self.blocks.is_empty() {
-            core::mem::take(&mut self.tail)
-        } else {
-            let (block, rest) = self.blocks.split_at(block_size.min(self.blocks.len()));
-            self.blocks = rest;
-            block
-        };
-        if self.block.is_empty() {
-            return Ok(false);
-        }
-        // The first name begins where the entries end.
-        let first = self.block.first_chunk().map(name_offset).unwrap_or_default();
-        let (count, rest) = (first / DIRENT, first % DIRENT);
-        let entries = self.block.get(..first).filter(|_| count > 0 && rest == 0);
-        let entries = entries.ok_or(self.bad_offset(0, first))?;
-        self.entries = entries.as_chunks().0;
-        self.name_offset = first;
-        Ok(true)
+        Ok(Dirent { nid, file_type, name })
     }
 
     /// The name that begins at the current offset: up to where the next begins, and the last up to
     /// the zeros that fill the block.
-    fn take_name(&mut self) -> Result<&'a [u8], DirectoryProblem> {
+    fn take_name(&mut self) -> Result<&[u8], DirectoryProblem> {
         let start = self.name_offset;
-        let name = match self.entries.first() {
-            Some(next) => {
-                let end = name_offset(next);
-                let name = self.block.get(start..end).ok_or(self.bad_offset(1, end))?;
-                self.name_offset = end;
-                name
+        let name = if self.read < self.count {
+            let end = self.entry(self.read).map(name_offset).unwrap_or_default();
+            self.name_offset = end;
+            self.block.get(start..end).ok_or(self.bad_offset(self.read, end))?
+        } else {
+            let names = self.block.get(start..).unwrap_or_default();
+            let end = names.iter().position(|byte| *byte == 0).unwrap_or(names.len());
+            let (name, padding) = names.split_at(end);
+            if !is_zero(padding) {
+                return Err(DirectoryProblem::Reserved { block: self.block_number });
             }
-            None => {
-                let names = self.block.get(start..).unwrap_or_default();
-                let end = names.iter().position(|byte| *byte == 0).unwrap_or(names.len());
-                let (name, padding) = names.split_at(end);
-                if !is_zero(padding) {
-                    return Err(self.reserved());
-                }
-                name
-            }
+            name
         };
         let is_name = (1..=MAX_NAME).contains(&name.len());
         if !is_name || name.iter().any(|byte| matches!(byte, 0 | b'/')) {
             return Err(DirectoryProblem::Name { found: name.to_vec() });
         }
-        if self.previous >= name {
+        if self.previous.as_slice() >= name {
             return Err(DirectoryProblem::Order { found: name.to_vec() });
         }
-        self.previous = name;
+        self.previous.clear();
+        self.previous.extend_from_slice(name);
         Ok(name)
     }
 
-    fn reserved(&self) -> DirectoryProblem {
-        DirectoryProblem::Reserved { block: self.block_number }
+    /// An entry of the current block.
+    fn entry(&self, number: usize) -> Option<&[u8; DIRENT]> {
+        self.block.get(number.checked_mul(DIRENT)?..)?.first_chunk()
     }
 
-    /// The error about the name offset of the current entry or of one that follows it.
-    fn bad_offset(&self, ahead: u64, found: usize) -> DirectoryProblem {
-        let count = self.block.first_chunk().map(name_offset).unwrap_or_default();
-        let entries = length(self.block.get(..count).unwrap_or_default()) / 12;
-        let entry = entries.saturating_sub(length(self.entries.as_flattened()) / 12);
+    /// The error about the name offset of an entry.
+    fn bad_offset(&self, entry: usize, found: usize) -> DirectoryProblem {
         DirectoryProblem::NameOffset {
             block: self.block_number,
-            entry: (entry + ahead).saturating_sub(1),
+            entry: u64::try_from(entry).unwrap_or(u64::MAX),
             found: u64::try_from(found).unwrap_or(u64::MAX),
         }
     }

@@ -1,4 +1,6 @@
 use core::fmt;
+use std::io;
+use std::sync::Arc;
 
 use treeseal_tree::{FileType, TreeError, display_path};
 
@@ -92,6 +94,26 @@ pub enum ImageError {
         /// What is wrong.
         problem: CanonicalProblem,
     },
+    /// The paths of distinct objects are larger than the image that they are in.
+    #[error("object paths of {found} bytes: the image has only {limit}")]
+    ObjectPaths {
+        /// Size of the image in bytes.
+        limit: u64,
+        /// Bytes of the paths.
+        found: u64,
+    },
+    /// The image is read in pages, and one of them cannot be.
+    #[error("the page at byte {offset} cannot be read")]
+    Read {
+        /// Offset of the page.
+        offset: u64,
+        /// Why.
+        #[source]
+        problem: ReadError,
+    },
+    /// The image is read in pages, and has more names than a moment ago.
+    #[error("the image changed while it was read")]
+    Changed,
     /// The files cannot be a tree.
     #[error("{}: {problem}", Place(path, 0))]
     Tree {
@@ -121,6 +143,30 @@ impl ImageError {
         self
     }
 }
+
+/// Why a page cannot be read. Two are the same when they are of the same kind.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ReadError(Arc<io::Error>);
+
+impl ReadError {
+    pub(super) fn new(error: io::Error) -> Self {
+        Self(Arc::new(error))
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.0.kind()
+    }
+}
+
+impl PartialEq for ReadError {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind() == other.kind()
+    }
+}
+
+impl Eq for ReadError {}
 
 struct Place<'a>(&'a [u8], u64);
 

@@ -6,11 +6,13 @@ use crate::{FormatVersion, overlay};
 
 /// A file of the tree that an image was written from: what the writer changed for overlayfs is
 /// undone.
-#[derive(Clone, Copy)]
 pub struct File<'a> {
     inode: Inode<'a>,
-    xattrs: Xattrs<'a>,
-    content: FileContent<'a>,
+    xattrs: Xattrs,
+    /// Content, symlink target or object path.
+    data: Vec<u8>,
+    has_object_path: bool,
+    digest: Option<FileDigest>,
     marks: Marks,
     /// Whether the marks of a directory that holds whiteouts are the writer's.
     holds_whiteout: bool,
@@ -21,8 +23,8 @@ pub struct File<'a> {
 pub enum FileContent<'a> {
     /// Directory.
     Directory,
-    /// Regular file whose content the image holds, in two pieces that may be empty.
-    Inline(&'a [u8], &'a [u8]),
+    /// Regular file whose content the image holds; it may be empty.
+    Inline(&'a [u8]),
     /// Regular file whose content is an object.
     External {
         /// The file digest, when it is known.
@@ -52,43 +54,52 @@ struct Marks {
 }
 
 impl<'a> File<'a> {
-    /// The file that an inode was written from. `in_whiteouts` says whether its first name is in a
-    /// directory that is marked as holding whiteouts, and `holds_whiteout` whether it is such a
-    /// directory and has a whiteout in it.
-    pub(super) fn new(
+    /// Nothing yet: [`File::read`] makes a file of it.
+    pub(super) fn unread(inode: Inode<'a>) -> Self {
+        Self {
+            inode,
+            xattrs: Xattrs::default(),
+            data: Vec::new(),
+            has_object_path: false,
+            digest: None,
+            marks: Marks::default(),
+            holds_whiteout: false,
+        }
+    }
+
+    /// Becomes the file that an inode was written from. `in_whiteouts` says whether its first name
+    /// is in a directory that is marked as holding whiteouts, and `holds_whiteout` whether it is
+    /// such a directory and has a whiteout in it.
+    pub(super) fn read(
+        &mut self,
         inode: &Inode<'a>,
         in_whiteouts: impl FnOnce() -> Result<bool, ImageError>,
         holds_whiteout: impl FnOnce() -> Result<bool, ImageError>,
-    ) -> Result<Self, ImageError> {
-        let xattrs = inode.xattrs()?;
-        let found = Found::collect(inode, &xattrs).map_err(|problem| ImageError::Xattrs {
-            nid: inode.nid(),
-            path: Vec::new(),
-            problem,
-        })?;
-        let mut marks = found.marks();
-        marks.whiteout = marks.whiteout && is_empty_file(inode) && in_whiteouts()?;
-        let content = match inode.file_type() {
-            FileType::Regular if marks.whiteout => FileContent::CharDevice(0),
-            FileType::Regular => found.regular_content(inode),
-            FileType::Directory => FileContent::Directory,
-            FileType::Symlink => FileContent::Symlink(inode.symlink_target()?.unwrap_or_default()),
-            FileType::BlockDevice => FileContent::BlockDevice(inode.rdev()),
-            FileType::CharDevice => FileContent::CharDevice(inode.rdev()),
-            FileType::Fifo => FileContent::Fifo,
-            FileType::Socket => FileContent::Socket,
-        };
-        let is_parent = inode.is_directory() && marks.is_parent(&inode.image);
-        let holds_whiteout = is_parent && holds_whiteout()?;
-        Ok(Self { inode: *inode, xattrs, content, marks, holds_whiteout })
+    ) -> Result<(), ImageError> {
+        self.inode = *inode;
+        self.xattrs.read(inode)?;
+        let found = Found::collect(inode, &self.xattrs);
+        let found = found.map_err(|problem| inode.xattr_error(problem))?;
+        self.marks = found.marks();
+        self.marks.whiteout = self.marks.whiteout && is_empty_file(inode) && in_whiteouts()?;
+        self.digest = found.digest;
+        self.has_object_path = found.object_path.is_some();
+        match inode.file_type() {
+            FileType::Regular if inode.is_external() => {
+                self.data.clear();
+                self.data.extend_from_slice(found.object_path.unwrap_or_default());
+            }
+            FileType::Regular | FileType::Symlink => inode.read_data(&mut self.data)?,
+            _ => {}
+        }
+        let is_parent = inode.is_directory() && self.marks.is_parent(&inode.image);
+        self.holds_whiteout = is_parent && holds_whiteout()?;
+        Ok(())
     }
 
     /// The type.
     pub fn file_type(&self) -> FileType {
-        match self.content {
-            FileContent::CharDevice(_) => FileType::CharDevice,
-            _ => self.inode.file_type(),
-        }
+        if self.marks.whiteout { FileType::CharDevice } else { self.inode.file_type() }
     }
 
     /// Type and permission bits, as `st_mode` has them.
@@ -123,20 +134,32 @@ impl<'a> File<'a> {
 
     /// Low 32 bits of the device number; 0 if this is no device.
     pub fn rdev(&self) -> u32 {
-        match self.content {
+        match self.content() {
             FileContent::BlockDevice(number) | FileContent::CharDevice(number) => number,
             _ => 0,
         }
     }
 
     /// What the file holds.
-    pub fn content(&self) -> FileContent<'a> {
-        self.content
+    pub fn content(&self) -> FileContent<'_> {
+        match self.file_type() {
+            FileType::Regular if !self.inode.is_external() => FileContent::Inline(&self.data),
+            FileType::Regular => {
+                let payload = self.has_object_path.then_some(self.data.as_slice());
+                FileContent::External { digest: self.digest, payload }
+            }
+            FileType::Directory => FileContent::Directory,
+            FileType::Symlink => FileContent::Symlink(&self.data),
+            FileType::BlockDevice => FileContent::BlockDevice(self.inode.rdev()),
+            FileType::CharDevice => FileContent::CharDevice(self.inode.rdev()),
+            FileType::Fifo => FileContent::Fifo,
+            FileType::Socket => FileContent::Socket,
+        }
     }
 
     /// Symlink target or object path.
-    pub fn payload(&self) -> Option<&'a [u8]> {
-        match self.content {
+    pub fn payload(&self) -> Option<&[u8]> {
+        match self.content() {
             FileContent::External { payload, .. } => payload,
             FileContent::Symlink(target) => Some(target),
             _ => None,
@@ -144,7 +167,7 @@ impl<'a> File<'a> {
     }
 
     /// The extended attributes in the order of the image, which is not that of their names.
-    pub fn xattrs(&self) -> impl Iterator<Item = Xattr<'a>> + Clone + use<'a> {
+    pub fn xattrs(&self) -> impl Iterator<Item = Xattr<'_>> + Clone {
         let (is_whiteout, holds_whiteout) = (self.marks.whiteout, self.holds_whiteout);
         self.xattrs.iter().filter_map(move |xattr| {
             let is_mark = (is_whiteout && is_one_of(&xattr, &overlay::WHITEOUT))
@@ -163,7 +186,7 @@ impl<'a> File<'a> {
 
     /// The extended attributes that the file itself had: [`File::xattrs`] without the marks of
     /// format version 1 on a directory that holds whiteouts, which dump text shows.
-    pub fn own_xattrs(&self) -> impl Iterator<Item = Xattr<'a>> + Clone + use<'a> {
+    pub fn own_xattrs(&self) -> impl Iterator<Item = Xattr<'_>> + Clone {
         let is_marked = self.holds_whiteout && self.marks.opaque;
         self.xattrs().filter(move |xattr| {
             !(is_marked && xattr.value == b"x" && is_one_of(xattr, &UNESCAPED_OPAQUE))
@@ -221,11 +244,11 @@ struct Found<'a> {
     whiteouts: usize,
     opaque: usize,
     digest: Option<FileDigest>,
-    payload: Option<&'a [u8]>,
+    object_path: Option<&'a [u8]>,
 }
 
 impl<'a> Found<'a> {
-    fn collect(inode: &Inode<'a>, xattrs: &Xattrs<'a>) -> Result<Self, XattrProblem> {
+    fn collect(inode: &Inode<'_>, xattrs: &'a Xattrs) -> Result<Self, XattrProblem> {
         let mut found = Self::default();
         let mut has_metacopy = false;
         for xattr in xattrs.iter() {
@@ -238,7 +261,7 @@ impl<'a> Found<'a> {
                     found.digest = digest(xattr.value)?;
                 }
                 b"redirect" if inode.is_external() => {
-                    found.payload = Some(object_path(xattr.value)?);
+                    found.object_path = Some(object_path(xattr.value)?);
                 }
                 b"opaque" if inode.nid() == inode.image.root_nid() && xattr.value == b"y" => {}
                 _ => return Err(XattrProblem::Overlay { name: xattr.name.to_vec() }),
@@ -250,7 +273,7 @@ impl<'a> Found<'a> {
         Ok(found)
     }
 
-    fn marks_of(xattrs: &Xattrs<'a>) -> Marks {
+    fn marks_of(xattrs: &'a Xattrs) -> Marks {
         let mut found = Self::default();
         xattrs.iter().for_each(|xattr| found.count_mark(&xattr));
         found.marks()
@@ -265,18 +288,11 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn count_mark(&mut self, xattr: &Xattr<'a>) {
+    fn count_mark(&mut self, xattr: &Xattr<'_>) {
         let is = |names, value: &[u8]| xattr.value == value && is_one_of(xattr, names);
         self.whiteout += usize::from(is(&overlay::WHITEOUT, b""));
         self.whiteouts += usize::from(is(&overlay::WHITEOUTS, b""));
         self.opaque += usize::from(is(&overlay::WHITEOUTS_OPAQUE, b"x"));
-    }
-
-    fn regular_content(&self, inode: &Inode<'a>) -> FileContent<'a> {
-        match inode.inline_content() {
-            Some((start, end)) => FileContent::Inline(start, end),
-            None => FileContent::External { digest: self.digest, payload: self.payload },
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 use treeseal_tree::Mtime;
 
-use super::bytes::{Bytes, Fields, is_zero};
-use super::{DirectoryProblem, ImageError, Inode};
+use super::bytes::{Bytes, Fields};
+use super::{DirectoryProblem, ImageError, Inode, Pages};
 use crate::FormatVersion;
 use crate::format::{
     BLOCK, COMPOSEFS_CONTAINER_VERSION, COMPOSEFS_HEADER, COMPOSEFS_MAGIC, EROFS_MAGIC,
@@ -27,7 +27,15 @@ pub struct Image<'a> {
 impl<'a> Image<'a> {
     /// Reads header and superblock of an image, which is given as a whole.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ImageError> {
-        let bytes = Bytes::new(bytes);
+        Self::read(Bytes::Memory(bytes))
+    }
+
+    /// Reads header and superblock of an image that is read in pages.
+    pub fn parse_pages(pages: &'a Pages) -> Result<Self, ImageError> {
+        Self::read(Bytes::Paged(pages))
+    }
+
+    fn read(bytes: Bytes<'a>) -> Result<Self, ImageError> {
         let found = bytes.len();
         if found == 0 || !found.is_multiple_of(BLOCK) {
             return Err(ImageError::Length { found });
@@ -86,11 +94,7 @@ impl<'a> Image<'a> {
 
     /// The inode at this number: its offset divided by 32.
     pub fn inode(&self, nid: u64) -> Result<Inode<'a>, ImageError> {
-        Inode::parse(*self, nid).map_err(|problem| ImageError::Inode {
-            nid,
-            path: Vec::new(),
-            problem,
-        })
+        Inode::read(*self, nid)
     }
 
     pub(super) fn root_nid(&self) -> u64 {
@@ -123,8 +127,8 @@ impl<'a> Image<'a> {
 /// Reads the composefs header and the zeros behind it.
 fn parse_header(bytes: Bytes<'_>) -> Result<(FormatVersion, bool), ImageError> {
     let short = ImageError::Length { found: bytes.len() };
-    let record = bytes.array::<COMPOSEFS_HEADER>(0).ok_or(short.clone())?;
-    let mut fields = Fields(record);
+    let mut record = [0; COMPOSEFS_HEADER];
+    let mut fields = Fields(bytes.copy(0, &mut record)?);
     let mut next = || fields.u32().map(u64::from).ok_or(short.clone());
     let magic = u64::from(COMPOSEFS_MAGIC);
     require("composefs header: magic", 0, "0xd078629a", next()?, |found| found == magic)?;
@@ -158,11 +162,12 @@ struct Superblock {
 impl Superblock {
     fn parse(bytes: Bytes<'_>) -> Result<Self, ImageError> {
         let short = ImageError::Length { found: bytes.len() };
-        let record = bytes.array::<128>(SUPERBLOCK_OFFSET).ok_or(short.clone())?;
-        Self::parse_fields(bytes, &mut Fields(record)).ok_or(short)?
+        let mut record = [0; 128];
+        let mut fields = Fields(bytes.copy(SUPERBLOCK_OFFSET, &mut record)?);
+        Self::parse_fields(bytes, &mut fields).ok_or(short)?
     }
 
-    /// `None` when the record is too short, which its type rules out.
+    /// `None` when the record is too short.
     fn parse_fields(bytes: Bytes<'_>, fields: &mut Fields<'_>) -> Option<Result<Self, ImageError>> {
         let magic = fields.u32()?;
         let checksum = fields.u32()?;
@@ -222,11 +227,12 @@ fn require_zero(
     start: u64,
     end: u64,
 ) -> Result<(), ImageError> {
-    let reserved = bytes.range(start, end - start).unwrap_or_default();
-    if is_zero(reserved) {
-        return Ok(());
+    let mut reserved = Vec::new();
+    bytes.append(start, end - start, &mut reserved)?;
+    match (start..).zip(reserved).find(|(_, byte)| *byte != 0) {
+        None => Ok(()),
+        Some((offset, found)) => {
+            Err(ImageError::Field { field, offset, expected: "zeros", found: found.into() })
+        }
     }
-    let (position, found) =
-        (start..).zip(reserved).find(|(_, byte)| **byte != 0).unwrap_or((start, &0));
-    Err(ImageError::Field { field, offset: position, expected: "zeros", found: (*found).into() })
 }

@@ -6,7 +6,7 @@ use super::directory::Dirent;
 use super::slots::SlotSet;
 use super::{DirectoryProblem, Image, ImageError, Inode, InodeProblem};
 
-use crate::format::{BLOCK, SLOT, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, dirent_type};
+use crate::format::{BLOCK, DIRENT, SLOT, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, dirent_type};
 
 /// An image whose directories are known to form a tree, and what is to be known before its files
 /// can be listed.
@@ -32,6 +32,21 @@ pub struct Index<'a> {
     linked: SlotSet,
     /// End of the last inode, aligned to a slot: where the shared attributes begin.
     pub(super) inodes_end: u64,
+    /// Names in all directories, with `.` and `..`.
+    names: u64,
+}
+
+/// How many names may still be read. In an image that stays as it is there are enough for going
+/// through all of it once. One that is read in pages may change after its directories were found to
+/// form a tree, and then this is what ends the work.
+pub(super) struct NamesLeft(u64);
+
+impl NamesLeft {
+    /// Notes that a name was read.
+    pub(super) fn take(&mut self) -> Result<(), ImageError> {
+        self.0 = self.0.checked_sub(1).ok_or(ImageError::Changed)?;
+        Ok(())
+    }
 }
 
 impl<'a> Index<'a> {
@@ -44,6 +59,7 @@ impl<'a> Index<'a> {
             used: survey.used,
             linked: if survey.has_links { survey.linked } else { SlotSet::new(0) },
             inodes_end: survey.inodes_end.next_multiple_of(SLOT),
+            names: most_names(&image) - survey.left.0,
         })
     }
 
@@ -57,6 +73,11 @@ impl<'a> Index<'a> {
         self.linked.contains(nid)
     }
 
+    /// As many names as are read when all directories are read once.
+    pub(super) fn names_left(&self) -> NamesLeft {
+        NamesLeft(self.names)
+    }
+
     /// The inodes with several names, ascending.
     pub(super) fn linked_nids(&self) -> Vec<u64> {
         self.linked.iter().collect()
@@ -67,12 +88,14 @@ impl<'a> Index<'a> {
     pub(super) fn turns(&self) -> Result<Vec<(u64, u32)>, ImageError> {
         let mut turns = Vec::new();
         let mut next = 1;
+        let mut left = self.names_left();
         let mut pending = VecDeque::from([self.image.root()?.nid()]);
         while let Some(nid) = pending.pop_front() {
             let first = next;
             let mut has_link = false;
             let mut entries = self.image.inode(nid)?.entries();
             while let Some(entry) = entries.next_entry()? {
+                left.take()?;
                 if entry.is_dots() {
                     continue;
                 }
@@ -107,6 +130,7 @@ struct Survey<'a> {
     next: u64,
     /// Place of the inode with the number before.
     last_nid: u64,
+    left: NamesLeft,
     /// Directories to read, with the directories that they are in.
     pending: VecDeque<(u64, u64)>,
 }
@@ -124,6 +148,7 @@ impl<'a> Survey<'a> {
             found: 0,
             next: 0,
             last_nid: 0,
+            left: NamesLeft(most_names(&image)),
             pending: VecDeque::new(),
         }
     }
@@ -152,9 +177,10 @@ impl<'a> Survey<'a> {
         let (mut dot, mut dot_dot) = (None, None);
         let mut entries = self.image.inode(nid)?.entries();
         while let Some(entry) = entries.next_entry()? {
+            self.left.take()?;
             match entry.name {
-                b"." => dot = Some(entry),
-                b".." => dot_dot = Some(entry),
+                b"." => dot = Some((entry.nid, entry.file_type)),
+                b".." => dot_dot = Some((entry.nid, entry.file_type)),
                 _ => self.read_entry(nid, &entry)?,
             }
         }
@@ -246,14 +272,19 @@ impl<'a> Survey<'a> {
     }
 }
 
+/// The most names that an image can have, an entry and a byte each: no two are in the same place.
+fn most_names(image: &Image<'_>) -> u64 {
+    image.size() / (DIRENT + 1)
+}
+
 fn check_dots(
     name: &'static str,
-    entry: Option<Dirent<'_>>,
+    entry: Option<(u64, FileType)>,
     expected: u64,
 ) -> Result<(), DirectoryProblem> {
     match entry {
-        Some(Dirent { nid, file_type: FileType::Directory, .. }) if nid == expected => Ok(()),
-        _ => Err(DirectoryProblem::Dots { name, expected, found: entry.map(|entry| entry.nid) }),
+        Some((nid, FileType::Directory)) if nid == expected => Ok(()),
+        _ => Err(DirectoryProblem::Dots { name, expected, found: entry.map(|(nid, _)| nid) }),
     }
 }
 

@@ -1,6 +1,6 @@
 use treeseal_tree::{FileType, Mtime};
 
-use super::bytes::{Fields, is_filled_with, is_zero};
+use super::bytes::{Fields, is_zero};
 use super::directory::Entries;
 use super::{Image, ImageError, InodeProblem, limits};
 use crate::format::{
@@ -120,30 +120,17 @@ impl<'a> Inode<'a> {
         self.layout == LAYOUT_CHUNK_BASED
     }
 
-    /// The target of a symlink; `None` if this is none.
-    pub fn symlink_target(&self) -> Result<Option<&'a [u8]>, ImageError> {
-        if self.file_type != FileType::Symlink {
-            return Ok(None);
-        }
-        let target = match self.data.blocks {
-            0 => self.tail(),
-            _ => self.image.bytes.range(self.data.start, self.fields.size).unwrap_or_default(),
-        };
-        if target.contains(&0) {
+    /// Replaces `out` by what the image holds of a file: the target of a symlink, or the content of
+    /// a regular file that is no object.
+    pub(super) fn read_data(&self, out: &mut Vec<u8>) -> Result<(), ImageError> {
+        out.clear();
+        let in_blocks = self.fields.size.saturating_sub(self.data.tail);
+        self.image.bytes.append(self.data.start, in_blocks, out)?;
+        self.image.bytes.append(self.tail_offset(), self.data.tail, out)?;
+        if self.file_type == FileType::Symlink && out.contains(&0) {
             return Err(self.error(InodeProblem::TargetNul));
         }
-        Ok(Some(target))
-    }
-
-    /// The content of a regular file that the image holds, in two pieces. `None` if this is no
-    /// regular file or its content is an object.
-    pub fn inline_content(&self) -> Option<(&'a [u8], &'a [u8])> {
-        if self.file_type != FileType::Regular || self.is_external() {
-            return None;
-        }
-        let tail = self.tail();
-        let in_blocks = self.fields.size.checked_sub(self.data.tail)?;
-        Some((self.image.bytes.range(self.data.start, in_blocks)?, tail))
+        Ok(())
     }
 
     /// The entries of a directory, `.` and `..` among them; none for anything else.
@@ -168,17 +155,6 @@ impl<'a> Inode<'a> {
         self.tail_offset() + self.data.tail
     }
 
-    /// The bytes of the data that follow the inode and its attributes.
-    pub(super) fn tail(&self) -> &'a [u8] {
-        self.image.bytes.range(self.tail_offset(), self.data.tail).unwrap_or_default()
-    }
-
-    /// The bytes of the data that lie in blocks, with what fills up the last.
-    pub(super) fn block_bytes(&self) -> &'a [u8] {
-        let length = self.data.blocks.saturating_mul(BLOCK);
-        self.image.bytes.range(self.data.start, length).unwrap_or_default()
-    }
-
     pub(super) fn error(&self, problem: InodeProblem) -> ImageError {
         ImageError::Inode { nid: self.nid, path: Vec::new(), problem }
     }
@@ -187,28 +163,49 @@ impl<'a> Inode<'a> {
         matches!(self.file_type, FileType::CharDevice | FileType::BlockDevice)
     }
 
-    fn tail_offset(&self) -> u64 {
-        self.offset() + self.fixed_size() + self.xattr_size
+    pub(super) fn xattr_offset(&self) -> u64 {
+        self.offset() + self.fixed_size()
     }
 
-    pub(super) fn parse(image: Image<'a>, nid: u64) -> Result<Self, InodeProblem> {
-        let bounds = |what, offset| InodeProblem::Bounds { what, offset };
+    pub(super) fn tail_offset(&self) -> u64 {
+        self.xattr_offset() + self.xattr_size
+    }
+
+    pub(super) fn read(image: Image<'a>, nid: u64) -> Result<Self, ImageError> {
+        let malformed = |problem| ImageError::Inode { nid, path: Vec::new(), problem };
         let first = (SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE) / SLOT;
         if !(first..image.slots()).contains(&nid) {
-            return Err(bounds("the inode", nid.saturating_mul(SLOT)));
+            let offset = nid.saturating_mul(SLOT);
+            return Err(malformed(InodeProblem::Bounds { what: "the inode", offset }));
         }
-        let offset = nid * SLOT;
-        let format = image.bytes.u16(offset).ok_or(bounds("the inode", offset))?;
-        if !matches!(format >> 1, LAYOUT_FLAT_PLAIN | LAYOUT_FLAT_INLINE | LAYOUT_CHUNK_BASED) {
+        // As long as the larger of the two forms, unless the image ends before.
+        let mut record = [0; 64];
+        let record = image.bytes.copy(nid * SLOT, &mut record)?;
+        let inode = Self::parse(image, nid, record).map_err(malformed)?;
+        // A reader that asked the kernel would get what is at the address.
+        if inode.is_external() && !inode.has_null_chunks()? {
+            return Err(malformed(InodeProblem::ChunkAddress));
+        }
+        Ok(inode)
+    }
+
+    fn has_null_chunks(&self) -> Result<bool, ImageError> {
+        self.image.bytes.is_filled_with(0xff, self.tail_offset(), self.data.tail)
+    }
+
+    fn parse(image: Image<'a>, nid: u64, record: &[u8]) -> Result<Self, InodeProblem> {
+        let bounds = |what| InodeProblem::Bounds { what, offset: nid * SLOT };
+        let format = Fields(record).u16().ok_or(bounds("the inode"))?;
+        let layout = format >> 1;
+        if !matches!(layout, LAYOUT_FLAT_PLAIN | LAYOUT_FLAT_INLINE | LAYOUT_CHUNK_BASED) {
             return Err(InodeProblem::Format { found: format });
         }
         let is_compact = format & 1 == 0;
         let fields = if is_compact {
-            let record = image.bytes.array::<32>(offset).ok_or(bounds("the inode", offset))?;
+            let record = record.first_chunk().ok_or(bounds("the inode"))?;
             InodeFields::compact(record, image.build_time())
         } else {
-            let record = image.bytes.array::<64>(offset).ok_or(bounds("the inode", offset))?;
-            InodeFields::extended(record)
+            InodeFields::extended(record.first_chunk().ok_or(bounds("the inode"))?)
         };
         let fields =
             fields.ok_or(InodeProblem::Field { field: "reserved bytes", expected: 0, found: 1 })?;
@@ -218,19 +215,15 @@ impl<'a> Inode<'a> {
             0 => 0,
             count => XATTR_HEADER + 4 * (u64::from(count) - 1),
         };
-        let (layout, data) = (format >> 1, Data::default());
+        let data = Data::default();
         let mut inode =
             Self { image, nid, is_compact, layout, fields, file_type, xattr_size, data };
         inode.data = inode.locate_data()?;
         if inode.end() > image.size() {
-            return Err(bounds("the inode, with what follows it,", offset));
+            return Err(bounds("the inode, with what follows it,"));
         }
         if inode.data.tail > BLOCK - inode.tail_offset() % BLOCK {
             return Err(InodeProblem::TailCrossesBlock { offset: inode.tail_offset() });
-        }
-        // A reader that asked the kernel would get what is at the address.
-        if layout == LAYOUT_CHUNK_BASED && !is_filled_with(0xff, inode.tail()) {
-            return Err(InodeProblem::ChunkAddress);
         }
         Ok(inode)
     }

@@ -1,4 +1,5 @@
 use super::descent::{Descent, Level};
+use super::strings::Strings;
 use super::{ImageError, Index};
 
 /// Which name of an inode with several counts as its first. The others are hard links to it.
@@ -12,12 +13,14 @@ pub enum FirstName {
     Met,
 }
 
-/// The first names of the inodes that have several: 40 bytes for each, and 24 for each directory on
-/// the way to one, however long their paths are.
-pub(super) struct FirstNames<'a> {
+/// The first names of the inodes that have several: 40 bytes for each, 16 for each directory on the
+/// way to one, and the names of both. They cost the same however long their paths are.
+pub(super) struct FirstNames {
     /// The inodes, ascending, and their first names where they are known.
-    names: Vec<(u64, Option<Name<'a>>)>,
-    directories: Vec<Directory<'a>>,
+    names: Vec<(u64, Option<Name>)>,
+    /// The root, and the directories on the way to first names.
+    directories: Vec<Directory>,
+    strings: Strings,
     /// Whether all are known, and inodes could have been written under them.
     are_written: bool,
     /// The directories on the way to the last first name: their nids and indices.
@@ -26,36 +29,42 @@ pub(super) struct FirstNames<'a> {
 
 /// A name in a directory.
 #[derive(Clone, Copy)]
-pub(super) struct Name<'a> {
+pub(super) struct Name {
     /// Number of the directory's inode.
     pub(super) directory: u64,
-    /// Index of the directory; `None` for the root.
-    parent: Option<usize>,
-    name: &'a [u8],
+    /// Index of the directory.
+    parent: usize,
+    /// Place of the name among the strings.
+    name: usize,
 }
 
-struct Directory<'a> {
-    parent: Option<usize>,
-    name: &'a [u8],
+struct Directory {
+    parent: usize,
+    name: usize,
 }
+
+/// Index of the root among the directories.
+const ROOT: usize = 0;
 
 /// What a name is to its inode.
-pub(super) enum Standing<'a> {
+pub(super) enum Standing {
     First,
     /// A hard link to the inode's first name.
-    Link(Name<'a>),
+    Link(Name),
 }
 
-impl<'a> FirstNames<'a> {
+impl FirstNames {
     /// A table in which nothing is known but which inodes have several names.
-    fn unknown(index: &Index<'a>) -> Self {
+    fn unknown(index: &Index<'_>) -> Self {
         let names = index.linked_nids().into_iter().map(|nid| (nid, None)).collect();
-        Self { names, directories: Vec::new(), are_written: false, numbered: Vec::new() }
+        let mut strings = Strings::default();
+        let directories = vec![Directory { parent: ROOT, name: strings.push(b"") }];
+        Self { names, directories, strings, are_written: false, numbered: Vec::new() }
     }
 
     /// The first names under the names `only` in the root.
     pub(super) fn new(
-        index: &Index<'a>,
+        index: &Index<'_>,
         only: &[&[u8]],
         choice: FirstName,
     ) -> Result<Self, ImageError> {
@@ -70,15 +79,15 @@ impl<'a> FirstNames<'a> {
 
     /// Retraces the numbering of inodes. The name of an inode when its number is in turn has made
     /// its place; so would one that comes before the next inode is numbered.
-    fn find_written(&mut self, index: &Index<'a>) -> Result<(), ImageError> {
+    fn find_written(&mut self, index: &Index<'_>) -> Result<(), ImageError> {
         let turns = index.turns()?;
-        let turn_of = |level: &Level<'a>| {
+        let turn_of = |level: &Level<'_>| {
             let found = turns.binary_search_by_key(&level.nid, |(nid, _)| *nid).ok()?;
             turns.get(found).map(|(_, turn)| *turn)
         };
         // The directories that the descent is in, and for those that matter the number in turn.
         let mut levels: Vec<(u64, Option<u32>)> = Vec::new();
-        let mut descent = Descent::new(*index.image(), &[]);
+        let mut descent = Descent::new(index, &[]);
         while let Some(entry) = descent.next()? {
             let known = keep_common(&mut levels, descent.levels());
             for level in descent.levels().iter().skip(known) {
@@ -89,26 +98,18 @@ impl<'a> FirstNames<'a> {
             let is_in_turn = number == *next;
             *next = next.saturating_add(u32::from(is_in_turn));
             if index.is_linked(entry.nid) && (is_in_turn || number.checked_add(1) == Some(*next)) {
-                self.note(entry.nid, entry.name, descent.levels());
+                self.note(entry.nid, &descent);
             }
         }
         Ok(())
     }
 
-    /// What the name `name`, met in the last of `levels`, is to the inode `nid`, which has several.
-    /// One whose first name is not known takes this one.
-    pub(super) fn standing(
-        &mut self,
-        nid: u64,
-        name: &'a [u8],
-        levels: &[Level<'a>],
-    ) -> Standing<'a> {
-        self.note(nid, name, levels);
-        let directory = levels.last().map_or(0, |level| level.nid);
+    /// What the last name of a descent is to its inode `nid`, which has several. One whose first
+    /// name is not known takes this one.
+    pub(super) fn standing(&mut self, nid: u64, descent: &Descent<'_>) -> Standing {
+        self.note(nid, descent);
         match self.get(nid) {
-            Some(first) if first.directory != directory || first.name != name => {
-                Standing::Link(first)
-            }
+            Some(first) if !self.is_last_of(first, descent) => Standing::Link(first),
             _ => Standing::First,
         }
     }
@@ -119,50 +120,56 @@ impl<'a> FirstNames<'a> {
     }
 
     /// The first name of an inode that has several, where it is known.
-    pub(super) fn get(&self, nid: u64) -> Option<Name<'a>> {
+    pub(super) fn get(&self, nid: u64) -> Option<Name> {
         let found = self.names.binary_search_by_key(&nid, |(nid, _)| *nid).ok()?;
         self.names.get(found)?.1
     }
 
     /// Replaces `path` by the absolute path of a name.
-    pub(super) fn write_path(&self, name: Name<'a>, path: &mut Vec<u8>) {
+    pub(super) fn write_path(&self, name: Name, path: &mut Vec<u8>) {
         let mut names = vec![name.name];
         let mut next = name.parent;
-        while let Some(directory) = next.and_then(|index| self.directories.get(index)) {
+        while let Some(directory) = self.directories.get(next).filter(|_| next != ROOT) {
             names.push(directory.name);
             next = directory.parent;
         }
         path.clear();
         for name in names.iter().rev() {
             path.push(b'/');
-            path.extend_from_slice(name);
+            path.extend_from_slice(self.strings.get(*name));
         }
     }
 
-    /// Makes a name the first of an inode, if that has several and its first is not known.
-    fn note(&mut self, nid: u64, name: &'a [u8], levels: &[Level<'a>]) {
+    fn is_last_of(&self, name: Name, descent: &Descent<'_>) -> bool {
+        Some(name.directory) == descent.directory() && self.strings.get(name.name) == descent.name()
+    }
+
+    /// Makes the last name of a descent the first of an inode, if that has several and its first is
+    /// not known.
+    fn note(&mut self, nid: u64, descent: &Descent<'_>) {
         let Ok(found) = self.names.binary_search_by_key(&nid, |(nid, _)| *nid) else { return };
         if self.names.get(found).is_some_and(|(_, first)| first.is_some()) {
             return;
         }
-        let parent = self.number_directories(levels);
-        let directory = levels.last().map_or(0, |level| level.nid);
+        let parent = self.number_directories(descent);
+        let directory = descent.directory().unwrap_or_default();
         if let Some((_, first)) = self.names.get_mut(found) {
-            *first = Some(Name { directory, parent, name });
+            *first = Some(Name { directory, parent, name: self.strings.push(descent.name()) });
         }
     }
 
-    /// The index of the last of `levels` among the directories; `None` for the root. A descent
-    /// enters each directory once, so none is numbered twice.
-    fn number_directories(&mut self, levels: &[Level<'a>]) -> Option<usize> {
-        let levels = levels.get(1..).unwrap_or_default();
+    /// The index among the directories of the one that a descent is in. A descent enters each
+    /// directory once, so none is numbered twice.
+    fn number_directories(&mut self, descent: &Descent<'_>) -> usize {
+        let levels = descent.levels().get(1..).unwrap_or_default();
         let known = keep_common(&mut self.numbered, levels);
-        for level in levels.iter().skip(known) {
-            let parent = self.numbered.last().map(|(_, index)| *index);
+        for (depth, level) in (1..).zip(levels).skip(known) {
+            let parent = self.numbered.last().map_or(ROOT, |(_, index)| *index);
+            let name = self.strings.push(descent.name_at(depth));
             self.numbered.push((level.nid, self.directories.len()));
-            self.directories.push(Directory { parent, name: level.name });
+            self.directories.push(Directory { parent, name });
         }
-        self.numbered.last().map(|(_, index)| *index)
+        self.numbered.last().map_or(ROOT, |(_, index)| *index)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Reading goes in steps, and each gives a type that the next asks for:
 //!
-//! 1. [`Image::parse`]: header and superblock are as a writer makes them.
+//! 1. [`Image::parse`], or [`Image::parse_pages`] for an image that is not held in memory: header and superblock are as a writer makes them.
 //! 2. [`Image::inode`], [`Inode::entries`], [`Inode::xattrs`]: one inode at a time, each checked as
 //!    far as it can be alone. Nothing is said about where its directory entries lead.
 //! 3. [`Index::new`]: the directories form a tree, and no two inodes share bytes.
@@ -21,11 +21,20 @@
 //! dump text and costs as much.
 //!
 //! Memory, for an image of `n` bytes: `n / 128` bytes for the index and half as much again while it
-//! is made, at most 16 bytes for each directory, a path of at most 4096 bytes, 40 bytes for each inode
-//! with several names and 24 for each directory on the way to one, and a table of what is marked for
-//! whiteouts. Lists of objects take 24 bytes
-//! for each external file, and a tree what it needs. Nothing is allocated because of a number in the
-//! image alone.
+//! is made, and at most 16 bytes for each directory. A walk holds a path of at most 4096 bytes, a block
+//! and a name for each directory in it, the attributes and the content of one inode, at most 40 bytes
+//! for each inode with several names, 16 for each directory on the way to one and the names of both,
+//! and a table of what is marked for whiteouts. Lists of objects take 18 bytes and the path for each
+//! external file, and never more than three times `n` for paths; a tree takes what it needs. Nothing is
+//! allocated because of a number in the image alone. The image itself is the caller's, or as many of
+//! its pages as [`Pages`] is told to keep.
+//!
+//! # Images that change
+//!
+//! An image in memory is a borrowed slice and cannot change. One that is read in [`Pages`] can: its
+//! directories may lead elsewhere than when they were found to form a tree. So whatever is read is
+//! checked again where it is used, and the names are counted: nobody reads more of them than the index
+//! found. That ends the work, and what remains is an error or wrong text.
 
 mod bytes;
 mod check;
@@ -37,7 +46,10 @@ mod image;
 mod index;
 mod inode;
 mod links;
+mod objects;
+mod pages;
 mod slots;
+mod strings;
 mod text;
 mod to_tree;
 mod walk;
@@ -45,13 +57,17 @@ mod xattr;
 
 pub use check::{InodeCounts, Report, check};
 pub use directory::{Dirent, Entries};
-pub use error::{CanonicalProblem, DirectoryProblem, ImageError, InodeProblem, XattrProblem};
+pub use error::{
+    CanonicalProblem, DirectoryProblem, ImageError, InodeProblem, ReadError, XattrProblem,
+};
 pub use file::{File, FileContent};
 pub use image::Image;
 pub use index::Index;
 pub use inode::Inode;
 pub use links::FirstName;
-pub use text::{objects, write_dump, write_list, write_objects};
+pub use objects::{Objects, objects};
+pub use pages::Pages;
+pub use text::{write_dump, write_list, write_objects};
 pub use to_tree::to_tree;
 pub use walk::{Walk, WalkEntry, WalkOptions};
 pub use xattr::{Xattr, XattrName, Xattrs};

@@ -2,6 +2,7 @@ use treeseal_tree::dump::{Record, escape_field, escape_listed, write_record};
 
 use super::file::{File, FileContent};
 use super::links::FirstName;
+use super::objects::objects;
 use super::walk::{Walk, WalkEntry, WalkOptions};
 use super::{ImageError, Index};
 
@@ -48,7 +49,7 @@ pub fn write_list<E: From<ImageError>>(
             return;
         }
         escape_listed(out, entry.path);
-        match entry.file.map(|file| file.content()) {
+        match entry.file.map(File::content) {
             Some(FileContent::Directory) => out.extend_from_slice(b"/\t"),
             Some(FileContent::Symlink(target)) => write_payload(out, b"\t-> ", target),
             Some(FileContent::External { payload: Some(path), .. }) => {
@@ -64,14 +65,14 @@ pub fn write_list<E: From<ImageError>>(
 /// as `composefs-info objects` does: without escapes, so a newline in a path cannot be told from one
 /// behind it. [`objects`] has the paths themselves.
 ///
-/// Keeps 24 bytes for each external file.
+/// Keeps what [`objects`] keeps.
 pub fn write_objects<E: From<ImageError>>(
     index: &Index<'_>,
     only: &[&[u8]],
     sink: Sink<'_, E>,
 ) -> Result<(), E> {
     let mut out = Vec::with_capacity(PIECE);
-    for path in objects(index, only)? {
+    for path in objects(index, only)?.iter() {
         out.extend_from_slice(path);
         out.push(b'\n');
         if out.len() >= PIECE {
@@ -82,47 +83,10 @@ pub fn write_objects<E: From<ImageError>>(
     if out.is_empty() { Ok(()) } else { sink(&out) }
 }
 
-/// The paths of the objects that an image refers to, each once and in byte order.
-pub fn objects<'a>(
-    index: &Index<'a>,
-    only: &[&[u8]],
-) -> Result<impl Iterator<Item = &'a [u8]> + use<'a>, ImageError> {
-    let mut set = ObjectSet::default();
-    let options = WalkOptions { only, first_name: FirstName::Met };
-    let mut walk = Walk::new(index, &options)?;
-    while let Some(entry) = walk.next_entry()? {
-        entry.file.iter().for_each(|file| set.add(file));
-    }
-    Ok(set.finish())
-}
-
-/// Collects object paths.
-#[derive(Default)]
-pub(super) struct ObjectSet<'a> {
-    /// Each with its first eight bytes as a number, which nearly always decides a comparison.
-    paths: Vec<(u64, &'a [u8])>,
-}
-
-impl<'a> ObjectSet<'a> {
-    pub(super) fn add(&mut self, file: &File<'a>) {
-        if let FileContent::External { payload: Some(path), .. } = file.content() {
-            let mut start = [0; 8];
-            start.iter_mut().zip(path).for_each(|(to, from)| *to = *from);
-            self.paths.push((u64::from_be_bytes(start), path));
-        }
-    }
-
-    pub(super) fn finish(mut self) -> impl ExactSizeIterator<Item = &'a [u8]> {
-        self.paths.sort_unstable();
-        self.paths.dedup();
-        self.paths.into_iter().map(|(_, path)| path)
-    }
-}
-
-fn write_lines<'a, E: From<ImageError>>(
-    mut walk: Walk<'_, 'a>,
+fn write_lines<E: From<ImageError>>(
+    mut walk: Walk<'_, '_>,
     sink: Sink<'_, E>,
-    mut write: impl FnMut(&mut Vec<u8>, &WalkEntry<'_, 'a>),
+    mut write: impl FnMut(&mut Vec<u8>, &WalkEntry<'_, '_>),
 ) -> Result<(), E> {
     let mut out = Vec::with_capacity(PIECE);
     while let Some(entry) = walk.next_entry()? {
@@ -140,10 +104,9 @@ fn write_payload(out: &mut Vec<u8>, mark: &[u8], payload: &[u8]) {
     escape_field(out, payload);
 }
 
-/// Room for what a line of dump text needs in one piece.
+/// Room for what a line of dump text needs.
 #[derive(Default)]
 struct DumpLine {
-    content: Vec<u8>,
     /// The attributes' names, one after another, and their lengths.
     names: Vec<u8>,
     name_lengths: Vec<usize>,
@@ -151,17 +114,13 @@ struct DumpLine {
 
 impl DumpLine {
     fn write(&mut self, out: &mut Vec<u8>, entry: &WalkEntry<'_, '_>) {
-        let Some(file) = &entry.file else { return };
+        let Some(file) = entry.file else { return };
         let metadata = file.metadata();
         self.collect_names(file);
-        self.content.clear();
-        if let FileContent::Inline(start, end) = file.content() {
-            self.content.extend_from_slice(start);
-            self.content.extend_from_slice(end);
-        }
-        let digest = match file.content() {
-            FileContent::External { digest, .. } => digest,
-            _ => None,
+        let (content, digest) = match file.content() {
+            FileContent::Inline(content) => (Some(content), None),
+            FileContent::External { digest, .. } => (None, digest),
+            _ => (None, None),
         };
         let record = Record {
             path: entry.path,
@@ -174,7 +133,7 @@ impl DumpLine {
             rdev: file.rdev(),
             mtime: metadata.mtime,
             payload: entry.link.or(file.payload()),
-            content: (!self.content.is_empty()).then_some(&self.content),
+            content: content.filter(|content| !content.is_empty()),
             digest,
         };
         let mut rest = self.names.as_slice();

@@ -1,6 +1,7 @@
 use treeseal_tree::{InodeId, Node, NodeContent, Tree, TreeBuilder, TreeError, XattrSetId};
 
 use super::file::{File, FileContent};
+use super::strings::Strings;
 use super::walk::{Walk, WalkEntry, WalkOptions};
 use super::{ImageError, Index};
 
@@ -12,7 +13,7 @@ pub fn to_tree(index: &Index<'_>) -> Result<Tree, ImageError> {
         directories: Vec::new(),
         linked: index.linked_nids().into_iter().map(|nid| (nid, None)).collect(),
         links: Vec::new(),
-        content: Vec::new(),
+        link_names: Strings::default(),
         names: Vec::new(),
     };
     let mut walk = Walk::new(index, &WalkOptions::default())?;
@@ -26,31 +27,31 @@ fn tree_error(path: &[u8], problem: TreeError) -> ImageError {
     ImageError::Tree { path: path.to_vec(), problem }
 }
 
-struct Reading<'a> {
+struct Reading {
     builder: TreeBuilder,
     /// The directories from the root to the last entry.
     directories: Vec<InodeId>,
     /// The inodes with several names, ascending, and what they became.
     linked: Vec<(u64, Option<InodeId>)>,
-    /// Hard links: directory, name and number of the inode, which may come later.
-    links: Vec<(InodeId, &'a [u8], u64)>,
-    content: Vec<u8>,
+    /// Hard links: directory, place of the name and number of the inode, which may come later.
+    links: Vec<(InodeId, usize, u64)>,
+    link_names: Strings,
     names: Vec<u8>,
 }
 
-impl<'a> Reading<'a> {
-    fn add(&mut self, entry: &WalkEntry<'_, 'a>) -> Result<(), TreeError> {
+impl Reading {
+    fn add(&mut self, entry: &WalkEntry<'_, '_>) -> Result<(), TreeError> {
         self.directories.truncate(entry.depth);
         let parent = self.directories.last().copied();
-        let Some(file) = &entry.file else {
-            self.links.extend(parent.map(|parent| (parent, entry.name, entry.inode.nid())));
+        let Some(file) = entry.file else {
+            let name = self.link_names.push(entry.name);
+            self.links.extend(parent.map(|parent| (parent, name, entry.inode.nid())));
             return Ok(());
         };
         let xattrs = self.xattr_set(file)?;
-        self.content.clear();
         let node = Node {
             metadata: file.metadata(),
-            content: node_content(file, &mut self.content),
+            content: node_content(file),
             xattrs,
             stated_size: match file.content() {
                 FileContent::Directory => 0,
@@ -79,7 +80,7 @@ impl<'a> Reading<'a> {
             let target = found.and_then(|found| self.linked.get(found)?.1);
             // The walk has come to the first name of every inode that has a link.
             if let Some(target) = target {
-                self.builder.add_link(parent, name, target)?;
+                self.builder.add_link(parent, self.link_names.get(name), target)?;
             }
         }
         self.builder.finish()
@@ -103,14 +104,10 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn node_content<'n>(file: &File<'n>, content: &'n mut Vec<u8>) -> NodeContent<'n> {
+fn node_content<'f>(file: &'f File<'_>) -> NodeContent<'f> {
     match file.content() {
         FileContent::Directory => NodeContent::Directory,
-        FileContent::Inline(start, end) => {
-            content.extend_from_slice(start);
-            content.extend_from_slice(end);
-            NodeContent::Inline(content)
-        }
+        FileContent::Inline(content) => NodeContent::Inline(content),
         FileContent::External { digest, payload } => {
             NodeContent::External { size: file.size(), digest, payload }
         }

@@ -1,7 +1,7 @@
 use core::cmp::Ordering;
 
 use super::bytes::{Fields, is_zero, length};
-use super::{Image, ImageError, Inode, XattrProblem, limits};
+use super::{ImageError, Inode, XattrProblem, limits};
 use crate::format::{XATTR_FILTER_SEED, XATTR_HEADER, XATTR_PREFIX_LUSTRE, XATTR_PREFIXES};
 use crate::xxh32::xxh32;
 
@@ -82,114 +82,123 @@ pub struct Xattr<'a> {
 }
 
 /// The attributes of an inode: well formed, and no name twice.
-#[derive(Clone, Copy)]
-pub struct Xattrs<'a> {
-    image: Image<'a>,
-    inline: &'a [u8],
-    /// Addresses of the shared ones.
-    shared: &'a [[u8; 4]],
+#[derive(Clone, Debug, Default)]
+pub struct Xattrs {
+    /// The inode's area, and behind it the shared attributes that it refers to.
+    bytes: Vec<u8>,
+    own: Vec<Place>,
+    shared: Vec<Place>,
+    /// End of the last shared attribute, as an offset in the image.
+    shared_end: Option<u64>,
 }
 
-impl<'a> Inode<'a> {
+/// Where an attribute is among the bytes; its value follows its name.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    prefix: &'static [u8],
+    suffix: usize,
+    value: usize,
+    end: usize,
+}
+
+impl Inode<'_> {
     /// The attributes, as they are stored: those of overlayfs among them.
-    pub fn xattrs(&self) -> Result<Xattrs<'a>, ImageError> {
-        Xattrs::parse(self).map_err(|problem| ImageError::Xattrs {
-            nid: self.nid(),
-            path: Vec::new(),
-            problem,
-        })
+    pub fn xattrs(&self) -> Result<Xattrs, ImageError> {
+        let mut xattrs = Xattrs::default();
+        xattrs.read(self)?;
+        Ok(xattrs)
+    }
+
+    pub(super) fn xattr_error(&self, problem: XattrProblem) -> ImageError {
+        ImageError::Xattrs { nid: self.nid(), path: Vec::new(), problem }
     }
 }
 
-impl<'a> Xattrs<'a> {
+impl Xattrs {
     /// Every attribute: first the inode's own, then the shared ones, both in byte order of their
     /// names.
-    pub fn iter(&self) -> impl Iterator<Item = Xattr<'a>> + Clone + use<'a> {
-        self.own().chain(self.shared())
+    pub fn iter(&self) -> impl Iterator<Item = Xattr<'_>> + Clone {
+        self.own.iter().chain(&self.shared).map(|place| place.xattr(&self.bytes))
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.inline.is_empty() && self.shared.is_empty()
+        self.own.is_empty() && self.shared.is_empty()
     }
 
     /// End of the last shared attribute that is referred to, as an offset in the image.
     pub(super) fn shared_end(&self) -> Option<u64> {
-        let end = |address: &[u8; 4]| {
-            let offset = shared_offset(&self.image, *address)?;
-            let entry = stored_at(&self.image, offset).ok()?;
-            Some(offset + entry.size)
-        };
-        self.shared.iter().filter_map(end).max()
+        self.shared_end
     }
 
-    fn own(&self) -> impl Iterator<Item = Xattr<'a>> + Clone + use<'a> {
-        let mut rest = self.inline;
-        // All of this has been parsed before, so nothing ends early.
-        core::iter::from_fn(move || {
-            let entry = Stored::parse(rest).ok()?;
-            rest = rest.get(usize::try_from(entry.size).ok()?..)?;
-            entry.to_xattr().ok()
-        })
-    }
-
-    fn shared(&self) -> impl Iterator<Item = Xattr<'a>> + Clone + use<'a> {
-        let image = self.image;
-        self.shared.iter().map_while(move |address| {
-            stored_at(&image, shared_offset(&image, *address)?).ok()?.to_xattr().ok()
-        })
-    }
-
-    fn parse(inode: &Inode<'a>) -> Result<Self, XattrProblem> {
-        let image = inode.image;
+    /// Replaces the attributes by those of an inode.
+    pub(super) fn read(&mut self, inode: &Inode<'_>) -> Result<(), ImageError> {
+        self.bytes.clear();
+        self.own.clear();
+        self.shared.clear();
+        self.shared_end = None;
         if inode.xattr_size == 0 {
-            return Ok(Self { image, inline: &[], shared: &[] });
+            return Ok(());
         }
-        let outside = XattrProblem::Bounds { offset: 0 };
-        let area = image.bytes.range(inode.offset() + inode.fixed_size(), inode.xattr_size);
-        let mut fields = Fields(area.ok_or(outside.clone())?);
-        let filter = fields.u32().ok_or(outside.clone())?;
-        let shared_count = fields.u8().ok_or(outside.clone())?;
-        if fields.take::<7>() != Some(&[0; 7]) {
-            return Err(XattrProblem::Reserved);
+        inode.image.bytes.append(inode.xattr_offset(), inode.xattr_size, &mut self.bytes)?;
+        let malformed = |problem| inode.xattr_error(problem);
+        let header = Header::parse(&self.bytes).map_err(malformed)?;
+        let mut sum = Sum::new();
+        self.parse_own(header.own_start, &mut sum).map_err(malformed)?;
+        for number in 0..header.shared_count {
+            let (start, offset) = self.read_shared(inode, number)?;
+            self.parse_shared(start, offset, &mut sum).map_err(malformed)?;
         }
-        let shared_size = 4 * usize::from(shared_count);
-        let (shared, inline) = fields.0.split_at_checked(shared_size).ok_or(outside)?;
-        let xattrs = Self { image, inline, shared: shared.as_chunks().0 };
-        xattrs.check(filter)?;
-        Ok(xattrs)
+        sum.check_filter(header.filter).and_then(|()| self.check_distinct()).map_err(malformed)
     }
 
-    fn check(&self, filter: u32) -> Result<(), XattrProblem> {
-        let mut sum = Sum { filter: u32::MAX, total: XATTR_HEADER, previous: None };
-        let mut rest = self.inline;
-        while !rest.is_empty() {
-            let offset = XATTR_HEADER + length(self.shared.as_flattened()) + length(self.inline)
-                - length(rest);
-            let entry = Stored::parse(rest).map_err(|problem| problem.at(offset))?;
-            rest =
-                usize::try_from(entry.size).ok().and_then(|size| rest.get(size..)).unwrap_or(&[]);
-            sum.add(&entry)?;
+    fn parse_own(&mut self, start: usize, sum: &mut Sum) -> Result<(), XattrProblem> {
+        let mut next = start;
+        while next < self.bytes.len() {
+            let offset = u64::try_from(next).unwrap_or(u64::MAX);
+            let stored = Stored::parse(&self.bytes, next).map_err(|problem| problem.at(offset))?;
+            self.own.push(sum.add(&stored, &self.bytes, self.own.last())?);
+            next = stored.end;
         }
-        sum.previous = None;
-        for address in self.shared {
-            let offset = shared_offset(&self.image, *address);
-            let offset = offset.ok_or(XattrProblem::Bounds { offset: u64::MAX })?;
-            let entry = stored_at(&self.image, offset).map_err(|problem| problem.at(offset))?;
-            sum.add(&entry)?;
-        }
-        if sum.filter != filter {
-            return Err(XattrProblem::Filter { expected: sum.filter, found: filter });
-        }
-        self.check_distinct()
+        Ok(())
+    }
+
+    /// Appends the shared attribute that the inode names at a place in its list, as far as the image
+    /// has it. Gives where it begins among the bytes and in the image.
+    fn read_shared(
+        &mut self,
+        inode: &Inode<'_>,
+        number: usize,
+    ) -> Result<(usize, u64), ImageError> {
+        let (image, start) = (&inode.image, self.bytes.len());
+        let address = self.bytes.get(Header::SIZE + 4 * number..).and_then(<[u8]>::first_chunk);
+        let address = u32::from_le_bytes(address.copied().unwrap_or_default());
+        let offset = image.xattr_base.saturating_add(4 * u64::from(address));
+        let mut header = [0; 4];
+        let header = image.bytes.copy(offset, &mut header)?.first_chunk().copied();
+        let size = header.map_or(0, |header| Stored::size(header).next_multiple_of(4));
+        image.bytes.append(offset, u64::from(size), &mut self.bytes)?;
+        Ok((start, offset))
+    }
+
+    fn parse_shared(
+        &mut self,
+        start: usize,
+        offset: u64,
+        sum: &mut Sum,
+    ) -> Result<(), XattrProblem> {
+        let stored = Stored::parse(&self.bytes, start).map_err(|problem| problem.at(offset))?;
+        self.shared.push(sum.add(&stored, &self.bytes, self.shared.last())?);
+        let end = offset + length(self.bytes.get(start..).unwrap_or_default());
+        self.shared_end = self.shared_end.max(Some(end));
+        Ok(())
     }
 
     /// Both lists ascend, so a name in both is met when they are merged.
     fn check_distinct(&self) -> Result<(), XattrProblem> {
-        if self.inline.is_empty() || self.shared.is_empty() {
-            return Ok(());
-        }
-        let (mut own, mut shared) = (self.own().peekable(), self.shared().peekable());
+        let xattr = |place: &Place| place.xattr(&self.bytes);
+        let (mut own, mut shared) =
+            (self.own.iter().map(xattr).peekable(), self.shared.iter().map(xattr).peekable());
         while let (Some(a), Some(b)) = (own.peek(), shared.peek()) {
             match a.name.cmp(&b.name) {
                 Ordering::Less => own.next(),
@@ -201,69 +210,125 @@ impl<'a> Xattrs<'a> {
     }
 }
 
-/// What is checked over all attributes of an inode.
-struct Sum<'a> {
-    filter: u32,
-    total: u64,
-    previous: Option<XattrName<'a>>,
+impl Place {
+    fn xattr<'b>(&self, bytes: &'b [u8]) -> Xattr<'b> {
+        let part = |start, end| bytes.get(start..end).unwrap_or_default();
+        let name = XattrName { prefix: self.prefix, suffix: part(self.suffix, self.value) };
+        Xattr { name, value: part(self.value, self.end) }
+    }
 }
 
-impl<'a> Sum<'a> {
-    fn add(&mut self, entry: &Stored<'a>) -> Result<(), XattrProblem> {
-        let name = entry.to_xattr()?.name;
-        if self.previous.is_some_and(|previous| previous >= name) {
+/// The header of an inode's area.
+struct Header {
+    filter: u32,
+    shared_count: usize,
+    /// Where the addresses of shared attributes end and the inode's own attributes begin.
+    own_start: usize,
+}
+
+impl Header {
+    const SIZE: usize = 12;
+
+    fn parse(area: &[u8]) -> Result<Self, XattrProblem> {
+        let outside = XattrProblem::Bounds { offset: 0 };
+        let mut fields = Fields(area);
+        let filter = fields.u32().ok_or(outside.clone())?;
+        let shared_count = fields.u8().ok_or(outside.clone())?.into();
+        if fields.take::<7>() != Some(&[0; 7]) {
+            return Err(XattrProblem::Reserved);
+        }
+        let own_start = Self::SIZE + 4 * shared_count;
+        if own_start > area.len() {
+            return Err(outside);
+        }
+        Ok(Self { filter, shared_count, own_start })
+    }
+}
+
+/// What is checked over all attributes of an inode.
+struct Sum {
+    filter: u32,
+    total: u64,
+}
+
+impl Sum {
+    fn new() -> Self {
+        Self { filter: u32::MAX, total: XATTR_HEADER }
+    }
+
+    /// Checks an attribute that follows another in the same list.
+    fn add(
+        &mut self,
+        stored: &Stored,
+        bytes: &[u8],
+        previous: Option<&Place>,
+    ) -> Result<Place, XattrProblem> {
+        let place = stored.place(bytes)?;
+        let Xattr { name, value } = place.xattr(bytes);
+        if previous.is_some_and(|previous| previous.xattr(bytes).name >= name) {
             return Err(XattrProblem::Order { found: name.to_vec() });
         }
-        self.previous = Some(name);
-        self.total += 7 + length(name.prefix) + length(name.suffix) + length(entry.value);
+        self.total += 7 + length(name.prefix) + length(name.suffix) + length(value);
         if self.total > limits::XATTR_TOTAL {
             return Err(XattrProblem::Total { found: self.total });
         }
-        let seed = XATTR_FILTER_SEED.wrapping_add(u32::from(entry.index));
-        self.filter &= !(1 << (xxh32(entry.suffix, seed) % 32));
-        Ok(())
+        let seed = XATTR_FILTER_SEED.wrapping_add(u32::from(stored.index));
+        self.filter &= !(1 << (xxh32(name.suffix, seed) % 32));
+        Ok(place)
+    }
+
+    fn check_filter(&self, found: u32) -> Result<(), XattrProblem> {
+        if self.filter == found {
+            return Ok(());
+        }
+        Err(XattrProblem::Filter { expected: self.filter, found })
     }
 }
 
-/// An attribute as it is stored.
-#[derive(Clone, Copy)]
-struct Stored<'a> {
+/// An attribute as it is stored: where its parts are among bytes.
+struct Stored {
     index: u8,
-    suffix: &'a [u8],
-    value: &'a [u8],
-    /// Bytes that it takes up, with what fills it up to four.
-    size: u64,
+    suffix: usize,
+    value: usize,
+    value_end: usize,
+    /// Behind what fills it up to four.
+    end: usize,
 }
 
-impl<'a> Stored<'a> {
-    /// The attribute at the start of `bytes`.
-    fn parse(bytes: &'a [u8]) -> Result<Self, XattrProblem> {
+impl Stored {
+    /// Size of an attribute with this header, without what fills it up.
+    fn size([suffix, _, low, high]: [u8; 4]) -> u32 {
+        4 + u32::from(suffix) + u32::from(u16::from_le_bytes([low, high]))
+    }
+
+    /// The attribute at `start`.
+    fn parse(bytes: &[u8], start: usize) -> Result<Self, XattrProblem> {
         let outside = XattrProblem::Bounds { offset: 0 };
-        let (header, rest) = bytes.split_first_chunk::<4>().ok_or(outside.clone())?;
-        let [suffix_length, index, low, high] = *header;
-        let suffix = rest.split_at_checked(usize::from(suffix_length));
-        let (suffix, rest) = suffix.ok_or(outside.clone())?;
-        let value = rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])));
-        let (value, rest) = value.ok_or(outside.clone())?;
-        let used = 4 + length(suffix) + length(value);
-        let size = used.next_multiple_of(4);
-        let padding = usize::try_from(size - used).ok().and_then(|padding| rest.get(..padding));
-        if !is_zero(padding.ok_or(outside)?) {
+        let rest = bytes.get(start..).unwrap_or_default();
+        let [suffix_length, index, low, high] = *rest.first_chunk::<4>().ok_or(outside.clone())?;
+        let suffix = start + 4;
+        let value = suffix + usize::from(suffix_length);
+        let value_end = value + usize::from(u16::from_le_bytes([low, high]));
+        // An inode and its attributes are aligned to four, and so is `start`.
+        let end = value_end.next_multiple_of(4);
+        if !is_zero(bytes.get(value_end..end).ok_or(outside)?) {
             return Err(XattrProblem::Reserved);
         }
-        Ok(Self { index, suffix, value, size })
+        Ok(Self { index, suffix, value, value_end, end })
     }
 
-    fn to_xattr(self) -> Result<Xattr<'a>, XattrProblem> {
+    fn place(&self, bytes: &[u8]) -> Result<Place, XattrProblem> {
         let prefix = prefix_of(self.index).ok_or(XattrProblem::Prefix { found: self.index })?;
-        let name = XattrName { prefix, suffix: self.suffix };
+        let (suffix, value, end) = (self.suffix, self.value, self.value_end);
+        let place = Place { prefix, suffix, value, end };
+        let name = place.xattr(bytes).name;
         // The kernel would not find a name that is stored in full though its prefix has an index.
         // For `lustre.` the reference's writer has none.
-        let has_index = || XATTR_PREFIXES.iter().any(|(_, other)| self.suffix.starts_with(other));
-        if name.is_empty() || self.suffix.contains(&0) || (self.index == 0 && has_index()) {
+        let has_index = || XATTR_PREFIXES.iter().any(|(_, other)| name.suffix.starts_with(other));
+        if name.is_empty() || name.suffix.contains(&0) || (self.index == 0 && has_index()) {
             return Err(XattrProblem::Name { found: name.to_vec() });
         }
-        Ok(Xattr { name, value: self.value })
+        Ok(place)
     }
 }
 
@@ -273,16 +338,6 @@ fn prefix_of(index: u8) -> Option<&'static [u8]> {
     }
     let mut prefixes = XATTR_PREFIXES.iter().chain([&XATTR_PREFIX_LUSTRE]);
     prefixes.find(|(known, _)| *known == index).map(|(_, prefix)| *prefix)
-}
-
-fn shared_offset(image: &Image<'_>, address: [u8; 4]) -> Option<u64> {
-    image.xattr_base.checked_add(4 * u64::from(u32::from_le_bytes(address)))
-}
-
-/// The shared attribute at an offset of the image.
-fn stored_at<'a>(image: &Image<'a>, offset: u64) -> Result<Stored<'a>, XattrProblem> {
-    let available = image.size().saturating_sub(offset);
-    Stored::parse(image.bytes.range(offset, available).unwrap_or_default())
 }
 
 impl XattrProblem {
