@@ -156,6 +156,7 @@ pub(crate) fn run(workspace: &Workspace, document: Document) -> Result<()> {
     let mut faults = Vec::new();
     for package in &workspace.packages {
         faults.extend(dependency_faults(package));
+        faults.extend(feature_faults(package));
         faults.extend(island_fault(package)?);
         if let Some(Layer { outside: Pure(_), .. }) = layer(&package.name) {
             faults.extend(source::faults(&package.dir().join("src"))?);
@@ -233,6 +234,19 @@ fn dependency_fault(
     }
 }
 
+/// Features for tests that a manifest turns on: that is left to those who run tests, so that what the
+/// tests run is built as it is shipped.
+fn feature_faults(package: &Package) -> Vec<String> {
+    let of_dependencies = package.dependencies.iter().flat_map(|dependency| &dependency.features);
+    let turned_on = of_dependencies.chain(&package.turned_on);
+    let feature = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let is_for_tests = |path: &&String| feature(path).starts_with(source::TEST_FEATURE);
+    turned_on
+        .filter(is_for_tests)
+        .map(|path| format!("{} turns on {path}, which is for tests", package.name))
+        .collect()
+}
+
 /// A crate outside the islands that does not take the workspace's lints, which forbid `unsafe`.
 fn island_fault(package: &Package) -> Result<Option<String>> {
     let manifest = fs::read_to_string(&package.manifest)
@@ -298,9 +312,10 @@ mod tests {
     fn package(name: &str, dependencies: &[(&str, Kind)]) -> Package {
         let dependencies = dependencies
             .iter()
-            .map(|&(name, kind)| Dependency { name: name.to_owned(), kind })
+            .map(|&(name, kind)| Dependency { name: name.to_owned(), kind, features: Vec::new() })
             .collect();
-        Package { name: name.to_owned(), manifest: "Cargo.toml".into(), dependencies }
+        let turned_on = Vec::new();
+        Package { name: name.to_owned(), manifest: "Cargo.toml".into(), dependencies, turned_on }
     }
 
     fn faults(name: &str, dependencies: &[(&str, Kind)]) -> Vec<String> {
@@ -333,6 +348,20 @@ mod tests {
     fn the_testkit_is_for_tests() {
         assert!(faults("treeseal-tree", &[(TESTKIT, Kind::Dev)]).is_empty());
         assert_eq!(faults("treeseal-tree", &[(TESTKIT, Kind::Normal)]).len(), 1);
+    }
+
+    #[test]
+    fn no_manifest_turns_on_a_feature_for_tests() {
+        let mut package = package("treeseal-verity", &[("treeseal-hash", Kind::Dev)]);
+        package.dependencies[0].features = vec!["other".to_owned()];
+        assert!(feature_faults(&package).is_empty());
+        package.dependencies[0].features = vec!["test-x".to_owned()];
+        package.turned_on = vec!["treeseal-hash/test-y".to_owned()];
+        assert_eq!(
+            feature_faults(&package),
+            ["test-x", "treeseal-hash/test-y"]
+                .map(|path| format!("treeseal-verity turns on {path}, which is for tests"))
+        );
     }
 
     #[test]

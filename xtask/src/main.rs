@@ -22,6 +22,7 @@ Usage: cargo xtask TASK
 
   setup                   install what the tests compare with: packages, Python modules, peers
   test [FILTER]           all tests, the Python checks first; FILTER as cargo test takes it
+  hashes                  the core of the tests by each way to hash; part of `test` without FILTER
   check [--advisories]    formatting, clippy, rustdoc, dependencies, layering
   layering [--write]      crates use each other as the table allows; --write renews the document
   docs [--check]          write docs/cli-reference.md; --check only tells whether it is current
@@ -47,6 +48,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         ("setup", []) => setup::run(&workspace).map(drop),
         ("test", []) => test::run(&workspace, None),
         ("test", [filter]) => test::run(&workspace, Some(filter)),
+        ("hashes", []) => test::run_hashes(&workspace),
         ("check", []) => check::run(&workspace, check::Advisories::Skip),
         ("check", ["--advisories"]) => check::run(&workspace, check::Advisories::Check),
         ("layering", []) => layering::run(&workspace, layering::Document::Compare),

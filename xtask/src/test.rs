@@ -6,6 +6,8 @@ use crate::workspace::Workspace;
 use anyhow::Result;
 use std::process::Command;
 
+mod hashes;
+
 /// Checks by the reference implementation: a script under the root, and its arguments.
 const PYTHON_CHECKS: &[&[&str]] = &[
     &["reference/verity_model.py", "check"],
@@ -14,14 +16,25 @@ const PYTHON_CHECKS: &[&[&str]] = &[
     &["reference/tpm_model.py", "check"],
 ];
 
-/// The Python checks come first, so that the last lines printed are cargo's own results.
+/// The Python checks come first, so that the last lines printed are cargo's own results. Without a
+/// filter the core is then run by every implementation of the hash functions.
 pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
     let peers = setup::run(workspace)?;
     python_checks(workspace, &peers, filter)?;
     build(workspace)?;
     let mut tests = workspace.cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(filter);
-    show_and_run(tests.env("TREESEAL_PEERS", peers.dir()))
+    // This run is that of the implementation which is chosen when none is forced.
+    tests.env_remove(hashes::VARIABLE).env("TREESEAL_PEERS", peers.dir());
+    show_and_run(&mut tests)?;
+    if filter.is_none() { hashes::run(workspace, &peers) } else { Ok(()) }
+}
+
+/// The part of the tests that is run by every implementation of the hash functions, alone.
+pub(crate) fn run_hashes(workspace: &Workspace) -> Result<()> {
+    let peers = setup::run(workspace)?;
+    build(workspace)?;
+    hashes::run(workspace, &peers)
 }
 
 /// Tests also run the programs of other packages than their own. They are built together with the

@@ -2,7 +2,7 @@
 
 use crate::process::output;
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,11 +18,14 @@ pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) manifest: PathBuf,
     pub(crate) dependencies: Vec<Dependency>,
+    /// Features that other features turn on, the default ones among them.
+    pub(crate) turned_on: Vec<String>,
 }
 
 pub(crate) struct Dependency {
     pub(crate) name: String,
     pub(crate) kind: Kind,
+    pub(crate) features: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +64,7 @@ impl Package {
             name: text(package, "name")?.to_owned(),
             manifest: text(package, "manifest_path")?.into(),
             dependencies: dependencies.iter().map(Dependency::from_json).collect::<Result<_>>()?,
+            turned_on: object(package, "features")?.values().flat_map(strings).collect(),
         })
     }
 
@@ -76,7 +80,8 @@ impl Dependency {
             Some("build") => Kind::Build,
             _ => Kind::Normal,
         };
-        Ok(Self { name: text(dependency, "name")?.to_owned(), kind })
+        let features = strings(&dependency["features"]).collect();
+        Ok(Self { name: text(dependency, "name")?.to_owned(), kind, features })
     }
 }
 
@@ -91,4 +96,13 @@ fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
 
 fn array<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
     value[key].as_array().with_context(|| format!("cargo metadata has no {key}"))
+}
+
+fn object<'a>(value: &'a Value, key: &str) -> Result<&'a Map<String, Value>> {
+    value[key].as_object().with_context(|| format!("cargo metadata has no {key}"))
+}
+
+fn strings(array: &Value) -> impl Iterator<Item = String> + '_ {
+    let items = array.as_array().into_iter().flatten();
+    items.filter_map(|item| item.as_str().map(str::to_owned))
 }

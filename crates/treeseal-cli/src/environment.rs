@@ -83,11 +83,14 @@ pub(crate) fn force_hash() -> Result<(), Failure> {
         force_implementation(implementation).map_err(|error| error.to_string())
     });
     forced.map_err(|error| {
-        let names: Vec<_> =
-            Implementation::available().into_iter().map(Implementation::name).collect();
         Failure::usage(
             format!("TREESEAL_HASH: {error}"),
-            format!("this machine has {}; or unset it", names.join(", ")),
+            format!("this machine has {}; or unset it", hash_names().join(", ")),
         )
     })
+}
+
+/// The names that `TREESEAL_HASH` can have on this machine.
+pub(crate) fn hash_names() -> Vec<&'static str> {
+    Implementation::available().into_iter().map(Implementation::name).collect()
 }

@@ -5,8 +5,8 @@
 use sha2::Digest as _;
 use treeseal_testkit::{boundary_lengths, counter_words};
 use treeseal_verity::{
-    Batch, BlockError, BlockVerifier, Digester, FileDigest, Geometry, HashAlgorithm, Leaves,
-    Params, descriptor, formatted_digest,
+    Batch, BlockError, BlockVerifier, Digester, FileDigest, Geometry, HashAlgorithm,
+    Implementation, Leaves, Params, descriptor, formatted_digest,
 };
 
 fn plain_hash(params: &Params, block: &[u8]) -> Vec<u8> {
@@ -247,4 +247,18 @@ fn the_formatted_digest_has_the_kernels_layout() {
     let formatted = formatted_digest(&digest);
     assert_eq!(&formatted[..12], b"FSVerity\x02\x00\x40\x00");
     assert_eq!(&formatted[12..], &[7; 64]);
+}
+
+/// A run that is to test an implementation says nothing of it unless the variable is heeded.
+#[test]
+fn the_implementation_that_the_environment_names_is_used() {
+    for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha512] {
+        let used = Implementation::fastest(algorithm);
+        assert!(Implementation::available().contains(&used));
+        if let Some(name) = std::env::var_os("TREESEAL_HASH") {
+            let named = Implementation::named(name.to_str().unwrap()).unwrap();
+            let hint = "run the tests with `--features treeseal-hash/test-environment`";
+            assert_eq!(used, named.for_algorithm(algorithm), "{hint}");
+        }
+    }
 }

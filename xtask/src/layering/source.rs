@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// How the names of features begin that only tests turn on.
+pub(super) const TEST_FEATURE: &str = "test-";
+
 /// What a pure crate may not name.
 const FORBIDDEN: &[&str] = &[
     "std::fs",
@@ -101,7 +104,8 @@ fn scan(text: &str) -> (Vec<(usize, String)>, Vec<String>) {
 
 fn is_test_attribute(code: &str) -> bool {
     let code = code.trim_start();
-    code.starts_with("#[cfg(test)]") || code.starts_with("#[cfg(all(test")
+    let features = format!("#[cfg(feature = \"{TEST_FEATURE}");
+    ["#[cfg(test)]", "#[cfg(all(test", &features].iter().any(|start| code.starts_with(start))
 }
 
 /// A forbidden module named in a line of `use std::{...}`.
@@ -162,6 +166,15 @@ mod tests {
     fn test_items_are_passed_over_and_code_after_them_is_not() {
         let text = "#[cfg(test)]\n#[allow(x)]\nmod tests {\n    fn a() {\n        println!();\n    }\n}\nprintln!();\n";
         assert_eq!(found(text), [(8, "println!".to_owned())]);
+    }
+
+    #[test]
+    fn code_of_test_features_is_test_code_and_that_of_others_is_not() {
+        let text = |feature: &str| {
+            format!("#[cfg(feature = \"{feature}\")]\nfn a() {{\n    std::env::args();\n}}\n")
+        };
+        assert!(found(&text("test-x")).is_empty());
+        assert_eq!(found(&text("x")), [(3, "std::env".to_owned())]);
     }
 
     #[test]

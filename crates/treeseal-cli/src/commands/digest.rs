@@ -5,6 +5,7 @@ use serde_json::json;
 use treeseal::verity::{FileDigest, HashAlgorithm, Implementation, Params, UnknownAlgorithm};
 
 use crate::args::Digest;
+use crate::environment;
 use crate::output::{Failure, Outcome, Output, json_path};
 
 pub(super) fn run(arguments: &Digest, output: &mut Output) -> Result<Outcome, Failure> {
@@ -58,6 +59,14 @@ fn explain(output: &mut Output) {
         ));
     }
     output.note(&format!("threads: {}", treeseal::threads()));
+    let available = environment::hash_names();
+    let missing: Vec<&str> =
+        Implementation::NAMES.into_iter().filter(|name| !available.contains(name)).collect();
+    output.note(&format!(
+        "TREESEAL_HASH can be {}; not on this machine: {}",
+        available.join(", "),
+        missing.join(", ")
+    ));
 }
 
 fn params(arguments: &Digest) -> Result<Params, Failure> {

@@ -217,6 +217,26 @@ fn lost_objects_and_sidecars_are_read_again() {
 }
 
 #[test]
+fn what_gc_removed_is_read_again_and_the_seal_is_whole() {
+    let (machine, tree) = settled();
+    let first = machine.seal(&tree, "test/gone/any/stable");
+    assert!(machine.path("state/digests").exists(), "{}", first.stderr);
+    fs::remove_dir_all(machine.store().join("seals/test/gone")).unwrap();
+    let removed = machine.run(["store", "gc"]).ok().text();
+    assert!(removed.contains("removed 1 images, 2 objects, 1 sidecars"), "{removed}");
+    let objects = [filled(4096), filled(300_000)].map(|content| machine.object(&content));
+    assert!(objects.iter().all(|object| !object.exists()));
+
+    // The files are unchanged and their digests known, but there is nothing that these stand for.
+    let again = seal(&machine, &tree, &[]);
+    assert_eq!(known(&again), 0);
+    assert_eq!(json(&again)["new"]["objects"], 2);
+    assert!(objects.iter().all(|object| object.exists()));
+    assert_right(&machine, &tree, &again);
+    assert_eq!(known(&seal(&machine, &tree, &[])), 2);
+}
+
+#[test]
 fn no_cache_neither_reads_nor_writes_what_is_known() {
     let (machine, tree) = settled();
     let kept = machine.path("state/digests");

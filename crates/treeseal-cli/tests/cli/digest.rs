@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use treeseal::verity::Implementation;
+use treeseal::verity::{HashAlgorithm, Implementation};
 
 use crate::support::{Run, filled, program, run, treeseal};
 
@@ -116,8 +116,7 @@ fn large_files_and_many_files_are_hashed_on_all_cores_and_printed_in_order() {
     let forced = run_by("portable", &large).ok().text();
     assert_eq!(run(&large).ok().text(), forced);
     let digest = treeseal::verity::Digester::digest_of(
-        &treeseal::verity::Params::new(treeseal::verity::HashAlgorithm::Sha256, 65536, b"")
-            .unwrap(),
+        &treeseal::verity::Params::new(HashAlgorithm::Sha256, 65536, b"").unwrap(),
         &filled(5 * mebibyte + 1),
     );
     assert!(forced.starts_with(&format!("{digest:?} ")), "{forced}");
@@ -181,6 +180,38 @@ fn the_explanation_names_what_is_used() {
         assert!(explained.text().starts_with("sha256:"), "{}", explained.text());
         explained.says(&format!("sha256: {name}, "));
     }
+}
+
+/// A run of all tests by one implementation says nothing of it unless the variable arrives.
+#[test]
+fn the_implementation_that_the_environment_names_is_used() {
+    let name = std::env::var("TREESEAL_HASH");
+    let explained = run(["digest", "--explain"]).ok();
+    for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha512] {
+        let used = match &name {
+            Ok(name) => Implementation::named(name).unwrap().for_algorithm(algorithm),
+            Err(_) => Implementation::fastest(algorithm),
+        };
+        assert!(
+            explained.stderr.contains(&format!("{algorithm}: {}, ", used.name())),
+            "{name:?}: {}",
+            explained.stderr
+        );
+    }
+}
+
+#[test]
+fn every_implementation_is_named_as_one_that_can_be_forced_or_as_one_that_cannot() {
+    let explained = run(["digest", "--explain"]).ok();
+    let available = Implementation::available().into_iter().map(Implementation::name);
+    let available: Vec<_> = available.collect();
+    let missing: Vec<_> =
+        Implementation::NAMES.into_iter().filter(|name| !available.contains(name)).collect();
+    explained.says(&format!(
+        "TREESEAL_HASH can be {}; not on this machine: {}\n",
+        available.join(", "),
+        missing.join(", ")
+    ));
 }
 
 #[test]

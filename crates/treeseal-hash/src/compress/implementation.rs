@@ -34,9 +34,6 @@ pub enum Implementation {
     Armv8(armv8::Token, Option<armv8::Sha512Token>),
 }
 
-/// The names of all implementations, those of other processors included.
-const NAMES: [&str; 6] = ["portable", "sha-ni", "avx2", "avx512", "avx512+sha-ni", "armv8"];
-
 static FORCED: OnceLock<Implementation> = OnceLock::new();
 
 /// Makes [`Implementation::fastest`] this one, for the rest of the process. What was made before
@@ -48,7 +45,28 @@ pub fn force(implementation: Implementation) -> Result<(), AlreadyForced> {
     })
 }
 
+/// The implementation that was [forced](force).
+#[cfg(not(feature = "test-environment"))]
+fn forced() -> Option<Implementation> {
+    FORCED.get().copied()
+}
+
+/// The implementation that was [forced](force), or else the one that `TREESEAL_HASH` names. A wrong name ends the test program.
+#[cfg(feature = "test-environment")]
+fn forced() -> Option<Implementation> {
+    static NAMED: OnceLock<Option<Implementation>> = OnceLock::new();
+    let named = || {
+        let name = std::env::var_os("TREESEAL_HASH")?;
+        let found = Implementation::named(&name.to_string_lossy());
+        Some(found.unwrap_or_else(|error| panic!("TREESEAL_HASH: {error}")))
+    };
+    FORCED.get().copied().or_else(|| *NAMED.get_or_init(named))
+}
+
 impl Implementation {
+    /// The names of all implementations, those of other processors included.
+    pub const NAMES: [&str; 6] = ["portable", "sha-ni", "avx2", "avx512", "avx512+sha-ni", "armv8"];
+
     /// Every implementation that this processor can run, the plainest first.
     pub fn available() -> Vec<Self> {
         let mut all = vec![Self::Portable];
@@ -70,9 +88,7 @@ impl Implementation {
     /// The implementation that runs of blocks are hashed with: the one that was [forced](force), or
     /// the fastest that this processor can run.
     pub fn fastest(algorithm: HashAlgorithm) -> Self {
-        FORCED
-            .get()
-            .map_or_else(|| Self::detect(algorithm), |forced| forced.for_algorithm(algorithm))
+        forced().map_or_else(|| Self::detect(algorithm), |forced| forced.for_algorithm(algorithm))
     }
 
     /// The order is fixed: a processor that has AVX-512 has it faster than anything below it, and
@@ -176,10 +192,11 @@ pub struct UnknownImplementation {
 impl fmt::Display for UnknownImplementation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name } = self;
-        if NAMES.contains(&name.as_str()) {
+        if Implementation::NAMES.contains(&name.as_str()) {
             write!(f, "this processor cannot run the hash implementation `{name}`")
         } else {
-            write!(f, "unknown hash implementation `{name}`: expected one of {}", NAMES.join(", "))
+            let names = Implementation::NAMES.join(", ");
+            write!(f, "unknown hash implementation `{name}`: expected one of {names}")
         }
     }
 }
