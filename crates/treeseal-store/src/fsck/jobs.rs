@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use treeseal_source::Progress;
 use treeseal_sys::EntryKind;
 use treeseal_verity::FileDigest;
 
@@ -67,7 +68,7 @@ pub(super) fn check_content(
 struct Check<'c> {
     store: &'c Store,
     references: Option<&'c References>,
-    progress: Option<&'c (dyn Fn(u64) + Sync)>,
+    progress: Option<&'c Progress>,
     names: Mutex<Names>,
     found: Mutex<&'c mut (dyn FnMut(Finding) + Send)>,
     /// Set when a thread gives up, so that the others do.
@@ -166,6 +167,9 @@ impl Check<'_> {
         };
         let count = if part == Part::Image { &self.images } else { &self.objects };
         count.fetch_add(1, Ordering::Relaxed);
+        if let Some(progress) = self.progress {
+            progress.add_file();
+        }
         let path = PathBuf::from(part.path(&digest));
         if content.digest != digest {
             self.report(path, self.damage(part, digest, &content)?);
@@ -199,7 +203,7 @@ impl Check<'_> {
         let progress = |bytes| {
             self.bytes.fetch_add(bytes, Ordering::Relaxed);
             if let Some(progress) = self.progress {
-                progress(bytes);
+                progress.add_bytes(bytes);
             }
         };
         let path = self.store.dir().join(part.path(digest));
