@@ -89,7 +89,7 @@ const TABLE: &[Layer] = &[
     },
     Layer {
         name: "treeseal-source",
-        job: "where trees come from: directory, tar, OCI layout, dump, OSTree commit, RPM, deb",
+        job: "where trees come from: directory, tar, OCI layout, dump, OSTree commit, RPM, deb; counting progress",
         may_use: &["tree", "sys"],
         outside: Any,
     },
@@ -119,7 +119,7 @@ const TABLE: &[Layer] = &[
     },
     Layer {
         name: "treeseal",
-        job: "operations: seal, verify, mount, inspect, publish, pull; progress events",
+        job: "operations: seal, verify, mount, inspect, publish, pull",
         may_use: &["store", "fuse", "foreign", "token"],
         outside: Any,
     },

@@ -31,6 +31,10 @@ pub(crate) struct Arguments {
     /// Write data as JSON, lists as one object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Say on stderr how far long operations are: auto (a line on a terminal), never, or json
+    #[arg(long, global = true, value_name = "HOW", value_enum, default_value_t)]
+    #[arg(hide_possible_values = true)]
+    pub(crate) progress: ShowProgress,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -372,6 +376,18 @@ pub(crate) enum Docs {
         /// Where the files go
         directory: PathBuf,
     },
+}
+
+/// How it is said how far an operation is.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum ShowProgress {
+    /// A line on a terminal, nothing elsewhere
+    #[default]
+    Auto,
+    /// Nothing
+    Never,
+    /// One JSON object a line
+    Json,
 }
 
 /// What a source is.

@@ -1,6 +1,7 @@
 //! What the environment says: where things lie, where flags do not say it, and what is hashed with.
 
 use std::env;
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use treeseal::verity::{Implementation, force_implementation};
@@ -93,4 +94,10 @@ pub(crate) fn force_hash() -> Result<(), Failure> {
 /// The names that `TREESEAL_HASH` can have on this machine.
 pub(crate) fn hash_names() -> Vec<&'static str> {
     Implementation::available().into_iter().map(Implementation::name).collect()
+}
+
+/// Whether stderr is a terminal on which a line can be written anew.
+pub(crate) fn can_rewrite_lines() -> bool {
+    let is_able = env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb");
+    is_able && io::stderr().is_terminal()
 }

@@ -8,6 +8,7 @@ mod commands;
 mod environment;
 mod output;
 mod passphrases;
+mod progress;
 mod units;
 
 use std::process::ExitCode;
@@ -16,7 +17,8 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let arguments = args::Arguments::parse();
-    let mut output = output::Output::new(arguments.json);
+    let mut output =
+        output::Output::new(arguments.json, progress::Display::new(arguments.progress));
     let outcome = environment::force_hash().and_then(|()| commands::run(&arguments, &mut output));
     match outcome {
         Ok(outcome) => outcome.exit_code(),

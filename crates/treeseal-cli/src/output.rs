@@ -7,6 +7,9 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 use std::process::ExitCode;
 
 use serde_json::Value;
+use treeseal::Progress;
+
+use crate::progress::Display;
 
 /// What a command that ran to its end has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,13 +75,42 @@ impl Failure {
 
 /// Where a command's data goes.
 pub(crate) struct Output {
-    stdout: BufWriter<StdoutLock<'static>>,
+    stdout: BufWriter<Stdout>,
     json: bool,
+    display: Display,
+}
+
+/// stdout, before which a line of progress gives way: both may be one terminal.
+struct Stdout {
+    /// Writes whole lines, so that the line of progress comes back below them and not behind a part.
+    lines: StdoutLock<'static>,
+    display: Display,
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.display.suspend(|| self.lines.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.display.suspend(|| self.lines.flush())
+    }
 }
 
 impl Output {
-    pub(crate) fn new(json: bool) -> Self {
-        Self { stdout: BufWriter::with_capacity(64 * 1024, io::stdout().lock()), json }
+    pub(crate) fn new(json: bool, display: Display) -> Self {
+        let stdout = Stdout { lines: io::stdout().lock(), display: display.clone() };
+        Self { stdout: BufWriter::with_capacity(64 * 1024, stdout), json, display }
+    }
+
+    /// Runs an operation that may take long, and shows how far it is.
+    pub(crate) fn watch<T, E>(
+        &mut self,
+        operation: &str,
+        run: impl FnOnce(&mut Self, &Progress) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let display = self.display.clone();
+        display.watch(operation, |progress| run(self, progress))
     }
 
     /// Whether data is wanted as JSON: one object, or one object a line for lists.
@@ -116,7 +148,7 @@ impl Output {
     pub(crate) fn note(&mut self, text: &str) {
         // A closed pipe is met again, and judged, when the rest is written.
         let _ = self.stdout.flush();
-        eprintln!("{text}");
+        self.display.suspend(|| eprintln!("{text}"));
     }
 
     /// Says why the command failed and what can be done, and gives the exit code.

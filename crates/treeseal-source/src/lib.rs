@@ -7,9 +7,11 @@
 
 mod directory;
 mod dump;
+mod progress;
 
 pub use directory::{
     ContentSink, FileContent, HardLinks, ImportError, ImportOptions, ImportStats, Imported, Known,
-    Measure, Progress, Xattrs, import_directory,
+    Measure, Xattrs, import_directory,
 };
 pub use dump::{DumpReadError, read_dump};
+pub use progress::{Amount, Phase, Progress, Reached};

@@ -3,6 +3,7 @@
 use std::io;
 use std::num::NonZeroUsize;
 
+use treeseal_source::Progress;
 use treeseal_sys::LockWait;
 
 use crate::{References, Store, StoreError};
@@ -21,8 +22,8 @@ pub use repair::{RepairReport, repair};
 pub struct FsckOptions<'a> {
     /// Threads that hash; as many as there are processors if `None`.
     pub threads: Option<NonZeroUsize>,
-    /// Is told how many bytes were read, now and then, by any thread.
-    pub progress: Option<&'a (dyn Fn(u64) + Sync)>,
+    /// Is told of every file that is read.
+    pub progress: Option<&'a Progress>,
     /// How long to wait for a writer.
     pub wait: LockWait<'a>,
 }

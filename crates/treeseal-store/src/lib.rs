@@ -29,6 +29,6 @@ pub use gc::{GcOptions, GcReport, Removal, gc};
 pub use layout::Part;
 pub use object_directory::ObjectDirectory;
 pub use references::{Reachable, References, SealFile};
-pub use sink::{ObjectSink, SinkOptions, SinkProgress, SinkStats, Stored};
+pub use sink::{ObjectSink, SinkOptions, SinkStats};
 pub use store::{Access, Hold, OpenOptions, Store, StreamSeals, Usage};
 pub use writer::{ImageWriter, Writer};

@@ -16,6 +16,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use treeseal_source::Progress;
 use treeseal_sys::{Barrier, EntryKind, TempEntry};
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Measured, Params};
 
@@ -27,7 +28,7 @@ use crate::{ContentError, Part, StoreError};
 pub struct ObjectSink<'w> {
     deposit: &'w dyn Deposit,
     params: Params,
-    progress: Option<&'w SinkProgress<'w>>,
+    progress: Option<&'w Progress>,
     limits: Limits,
     /// Digests that someone is storing or has put into the open batch.
     claimed: Box<[Mutex<HashSet<FileDigest>>]>,
@@ -45,22 +46,18 @@ pub struct ObjectSink<'w> {
 pub struct SinkOptions<'w> {
     /// The algorithm of the file digests; blocks have 4096 bytes, without salt.
     pub algorithm: HashAlgorithm,
-    /// Is told of every object, by the thread that stored it.
-    pub progress: Option<&'w SinkProgress<'w>>,
+    /// Is told of what the sink reads itself, where it shares blocks with a file. Other content is
+    /// read by whoever puts it.
+    pub progress: Option<&'w Progress>,
 }
-
-/// Is told of every object that was put.
-pub type SinkProgress<'w> = dyn Fn(Stored) + Sync + 'w;
 
 /// What became of an object that was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// Its digest.
-    pub digest: FileDigest,
-    /// Its size in bytes.
-    pub size: u64,
+pub(crate) struct Stored {
+    pub(crate) digest: FileDigest,
+    pub(crate) size: u64,
     /// Whether the store did not have it yet.
-    pub new: bool,
+    new: bool,
 }
 
 /// What was put into a sink.
@@ -220,11 +217,7 @@ impl<'w> ObjectSink<'w> {
             return Ok(false);
         }
         self.touch(digest, size);
-        let stored = Stored { digest: *digest, size, new: false };
-        self.totals.count_known(&stored);
-        if let Some(progress) = self.progress {
-            progress(stored);
-        }
+        self.totals.count_known(&Stored { digest: *digest, size, new: false });
         Ok(true)
     }
 
@@ -250,12 +243,7 @@ impl<'w> ObjectSink<'w> {
         }
         let result = self.take_in(content, size, file, wanted);
         match &result {
-            Ok(stored) => {
-                if let Some(progress) = self.progress {
-                    progress(*stored);
-                }
-            }
-            Err(StoreError::Content(_)) => {}
+            Ok(_) | Err(StoreError::Content(_)) => {}
             // Another thread may have been told that this one stores the object.
             Err(_) => self.failed.store(true, Ordering::SeqCst),
         }
@@ -355,6 +343,9 @@ impl<'w> ObjectSink<'w> {
             }
             digester.update(&buffer[..filled]);
             offset += filled as u64;
+            if let Some(progress) = self.progress {
+                progress.add_bytes(filled as u64);
+            }
         }
         let measured = digester.finish();
         if measured.size != size {

@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use treeseal_source::{Amount, Phase, Progress};
 use treeseal_verity::{Digester, FileDigest, Leaves, Params};
 
 use crate::Error;
@@ -38,7 +39,7 @@ const LINE: usize = 64;
 /// The digest of a file's content.
 pub fn digest_file(path: &Path, params: &Params) -> Result<FileDigest, Error> {
     let mut found = None;
-    digest_files(&[path], params, &mut |_, digest| -> Result<(), Error> {
+    digest_files(&[path], params, &Progress::default(), &mut |_, digest| -> Result<(), Error> {
         found = Some(digest);
         Ok(())
     })?;
@@ -53,23 +54,31 @@ pub fn digest_file(path: &Path, params: &Params) -> Result<FileDigest, Error> {
 pub fn digest_files<P, E>(
     paths: &[P],
     params: &Params,
+    progress: &Progress,
     each: &mut dyn FnMut(&Path, FileDigest) -> Result<(), E>,
 ) -> Result<(), E>
 where
     P: AsRef<Path> + Sync,
     E: From<Error>,
 {
+    progress.begin(Phase::Read);
+    if progress.is_watched()
+        && let Some(bytes) = size_of_all(paths)
+    {
+        progress.expect(Amount { files: paths.len() as u64, bytes });
+    }
     let threads = worthwhile_threads(paths);
     if threads == 1 {
         let mut buffer = Buffer::new();
         return paths.iter().map(AsRef::as_ref).try_for_each(|path| {
             let digest = open(path)
-                .and_then(|(file, _)| digest_stream(file, params, &mut buffer))
+                .and_then(|(file, _)| digest_stream(file, params, progress, &mut buffer))
                 .map_err(|error| Error::io("read", path, error))?;
+            progress.add_file();
             each(path, digest)
         });
     }
-    let work = Work::new(paths, params);
+    let work = Work::new(paths, params, progress);
     thread::scope(|scope| {
         // Whatever ends this, the threads end.
         let _stop = StopOnDrop(&work);
@@ -84,6 +93,14 @@ where
             let digest = work.wait_for(index).map_err(|error| Error::io("read", path, error))?;
             each(path, digest)
         })
+    })
+}
+
+/// Bytes in all files; `None` if one is no regular file, or cannot be looked at.
+fn size_of_all<P: AsRef<Path>>(paths: &[P]) -> Option<u64> {
+    paths.iter().try_fold(0_u64, |bytes, path| {
+        let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        bytes.checked_add(found.len())
     })
 }
 
@@ -111,6 +128,7 @@ fn worthwhile_threads<P: AsRef<Path>>(paths: &[P]) -> usize {
 struct Work<'a, P> {
     paths: &'a [P],
     params: &'a Params,
+    progress: &'a Progress,
     queue: Mutex<Queue>,
     /// A digest was found, a large file was opened, or something failed.
     changed: Condvar,
@@ -154,7 +172,7 @@ struct Joined {
 }
 
 impl<'a, P: AsRef<Path>> Work<'a, P> {
-    fn new(paths: &'a [P], params: &'a Params) -> Self {
+    fn new(paths: &'a [P], params: &'a Params, progress: &'a Progress) -> Self {
         let queue = Queue {
             next_file: 0,
             being_opened: 0,
@@ -162,7 +180,7 @@ impl<'a, P: AsRef<Path>> Work<'a, P> {
             results: paths.iter().map(|_| None).collect(),
             is_stopped: false,
         };
-        Self { paths, params, queue: Mutex::new(queue), changed: Condvar::new() }
+        Self { paths, params, progress, queue: Mutex::new(queue), changed: Condvar::new() }
     }
 
     /// What each thread does.
@@ -172,7 +190,7 @@ impl<'a, P: AsRef<Path>> Work<'a, P> {
             match task {
                 Task::File(index) => self.start_file(index, &mut buffer),
                 Task::Span(large, span) => {
-                    let hashed = large.hash_span(span, self.params, &mut buffer);
+                    let hashed = large.hash_span(span, self.params, self.progress, &mut buffer);
                     if let Some(result) = large.join(span, hashed) {
                         self.finish(large.index, result);
                     }
@@ -221,13 +239,18 @@ impl<'a, P: AsRef<Path>> Work<'a, P> {
         drop(queue);
         self.changed.notify_all();
         match small {
-            Some(Ok((file, _))) => self.finish(index, digest_stream(file, self.params, buffer)),
+            Some(Ok((file, _))) => {
+                self.finish(index, digest_stream(file, self.params, self.progress, buffer));
+            }
             Some(Err(error)) => self.finish(index, Err(error)),
             None => {}
         }
     }
 
     fn finish(&self, index: usize, result: io::Result<FileDigest>) {
+        if result.is_ok() {
+            self.progress.add_file();
+        }
         let mut queue = lock(&self.queue);
         queue.large.retain(|(large, _)| large.index != index);
         if let Some(place) = queue.results.get_mut(index) {
@@ -270,7 +293,13 @@ impl LargeFile {
         Self { index, file, size, spans, joined, changed: Condvar::new() }
     }
 
-    fn hash_span(&self, span: u64, params: &Params, buffer: &mut Buffer) -> io::Result<Leaves> {
+    fn hash_span(
+        &self,
+        span: u64,
+        params: &Params,
+        progress: &Progress,
+        buffer: &mut Buffer,
+    ) -> io::Result<Leaves> {
         let buffer = buffer.bytes();
         let start = span * buffer.len() as u64;
         let length = usize::try_from(self.size - start).unwrap_or(usize::MAX).min(buffer.len());
@@ -282,6 +311,7 @@ impl LargeFile {
                 _ => error,
             }
         })?;
+        progress.add_bytes(length as u64);
         Ok(Leaves::of(params, &buffer[..length]))
     }
 
@@ -352,7 +382,12 @@ fn open(path: &Path) -> io::Result<(File, Option<u64>)> {
 }
 
 /// Reads to the end, whatever size the file is said to have.
-fn digest_stream(mut file: File, params: &Params, buffer: &mut Buffer) -> io::Result<FileDigest> {
+fn digest_stream(
+    mut file: File,
+    params: &Params,
+    progress: &Progress,
+    buffer: &mut Buffer,
+) -> io::Result<FileDigest> {
     let mut digester = Digester::new(params.clone());
     let buffer = buffer.bytes();
     loop {
@@ -364,7 +399,10 @@ fn digest_stream(mut file: File, params: &Params, buffer: &mut Buffer) -> io::Re
                     digester.update(&buffer[..filled]);
                     return Ok(digester.finish().digest);
                 }
-                Ok(count) => filled += count,
+                Ok(count) => {
+                    filled += count;
+                    progress.add_bytes(count as u64);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -415,15 +453,16 @@ mod tests {
     #[test]
     fn spans_are_joined_in_the_order_of_the_file() {
         let size = 3 * SPAN + 5000;
-        let (params, mut buffer) = (Params::default(), Buffer::new());
+        let (params, progress) = (Params::default(), Progress::default());
+        let mut buffer = Buffer::new();
         let content: Vec<u8> = (0..=250).cycle().take(size).collect();
         let large = large_file(size, size as u64);
         assert_eq!(large.spans, 4);
         for span in [3, 1, 0] {
-            let hashed = large.hash_span(span, &params, &mut buffer);
+            let hashed = large.hash_span(span, &params, &progress, &mut buffer);
             assert!(large.join(span, hashed).is_none(), "span {span} is not the last");
         }
-        let hashed = large.hash_span(2, &params, &mut buffer);
+        let hashed = large.hash_span(2, &params, &progress, &mut buffer);
         let digest = large.join(2, hashed).unwrap().unwrap();
         assert_eq!(digest, Digester::digest_of(&params, &content));
     }
@@ -431,13 +470,14 @@ mod tests {
     #[test]
     fn a_file_that_gets_shorter_fails_once_and_holds_nobody_up() {
         let large = large_file(SPAN + 1, 200 * SPAN as u64);
-        let (params, mut buffer) = (Params::default(), Buffer::new());
-        let first = large.hash_span(0, &params, &mut buffer);
+        let (params, progress) = (Params::default(), Progress::default());
+        let mut buffer = Buffer::new();
+        let first = large.hash_span(0, &params, &progress, &mut buffer);
         assert!(first.is_ok());
         thread::scope(|scope| {
             // So far ahead that it waits for those before it.
             let ahead = scope.spawn(|| large.join(150, Ok(Leaves::of(&params, &[]))).is_none());
-            let failed = large.hash_span(1, &params, &mut buffer);
+            let failed = large.hash_span(1, &params, &progress, &mut buffer);
             let error = large.join(1, failed).unwrap().unwrap_err();
             assert_eq!(error.to_string(), "it got shorter meanwhile");
             assert!(ahead.join().unwrap(), "the file's result was given before");

@@ -11,13 +11,14 @@ use std::io::{BufWriter, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use treeseal_source::{Amount, Phase, Progress};
 use treeseal_sys::{
     Attributes, Directory, FileError, ListBuffer, Owner, Special, Timestamp,
     raise_descriptor_limit, restore_attributes,
 };
 use treeseal_tree::{Content, Entry, FileType, Inode, InodeId, Tree};
 
-use crate::progress::Progress;
+use crate::sealed::Counted;
 use crate::{Error, SealedTree};
 
 /// What of a tree is restored.
@@ -48,9 +49,11 @@ pub fn extract(
     sealed: &SealedTree,
     target: &Path,
     privilege: Privilege,
-    progress: &dyn Progress,
+    progress: &Progress,
 ) -> Result<Extracted, Error> {
     raise_descriptor_limit();
+    progress.begin(Phase::Extract);
+    progress.expect(amount(sealed.tree()));
     let place = Place::new(target)?;
     let temporary = format!(".treeseal-extract-{}", std::process::id()).into_bytes();
     let root = place.parent.create_directory(&temporary).map_err(|error| place.name_path(error))?;
@@ -64,6 +67,13 @@ pub fn extract(
             Err(error)
         }
     }
+}
+
+/// Files of every type, and bytes of the regular ones.
+fn amount(tree: &Tree) -> Amount {
+    let inodes = tree.inode_ids().map(|id| tree.inode(id));
+    let sizes = inodes.filter(|inode| inode.file_type() == FileType::Regular).map(|i| i.size());
+    Amount { files: tree.inode_count() as u64, bytes: sizes.fold(0, u64::saturating_add) }
 }
 
 /// Where a tree is to be restored.
@@ -116,7 +126,7 @@ struct Extraction<'a> {
     sealed: &'a SealedTree,
     root: &'a Directory,
     privilege: Privilege,
-    progress: &'a dyn Progress,
+    progress: &'a Progress,
     /// Where the first name of an inode is that has more: its path below the root.
     first_names: HashMap<InodeId, Option<Vec<u8>>>,
     extracted: Extracted,
@@ -144,7 +154,7 @@ impl<'a> Extraction<'a> {
         sealed: &'a SealedTree,
         root: &'a Directory,
         privilege: Privilege,
-        progress: &'a dyn Progress,
+        progress: &'a Progress,
     ) -> Self {
         let tree = sealed.tree();
         let links = tree.inode_ids().flat_map(|id| tree.children(id)).filter(|child| child.is_link);
@@ -208,6 +218,7 @@ impl<'a> Extraction<'a> {
             }
             Content::Device(_) if self.privilege == Privilege::Unprivileged => {
                 self.extracted.skipped_devices += 1;
+                self.progress.add_file();
                 return Ok(());
             }
             Content::Device(_) | Content::Special => {
@@ -236,7 +247,8 @@ impl<'a> Extraction<'a> {
         let temporary: &[u8] = if name == TEMPORARY[0] { TEMPORARY[1] } else { TEMPORARY[0] };
         let file = directory.create_file(temporary).map_err(at(path))?;
         let mut file = BufWriter::with_capacity(WRITE_BUFFER, file);
-        let written = self.sealed.copy_content(id, &mut file);
+        let mut counted = Counted { output: &mut file, progress: self.progress };
+        let written = self.sealed.copy_content(id, &mut counted);
         written.and_then(|()| file.flush().map_err(Error::Output)).map_err(
             |error| match error {
                 Error::Output(source) => {
@@ -291,7 +303,7 @@ impl<'a> Extraction<'a> {
     fn count(&mut self, bytes: u64) {
         self.extracted.files += 1;
         self.extracted.bytes += bytes;
-        self.progress.files(self.extracted.files, self.extracted.bytes);
+        self.progress.add_file();
     }
 }
 

@@ -12,7 +12,7 @@ use treeseal_erofs::{
     FirstName, Image, ImageError, ImageWriter, Index, Pages, VersionChoice, WalkOptions, to_tree,
     write_dump, write_list, write_objects,
 };
-use treeseal_source::{ImportOptions, Measure, import_directory, read_dump};
+use treeseal_source::{ImportOptions, Measure, Phase, Progress, import_directory, read_dump};
 use treeseal_store::{ObjectDirectory, SinkOptions};
 use treeseal_tree::dump::Strictness;
 use treeseal_tree::{Content, FileType, Tree};
@@ -21,8 +21,12 @@ use treeseal_verity::{Digester, FileDigest, Params};
 use crate::Error;
 
 /// The tree of a directory. Its files are read for their digests, and nothing is stored.
-pub fn tree_of_directory(path: &Path, options: &ImportOptions) -> Result<Tree, Error> {
-    let imported = import_directory(path, options, &Measure::default(), &());
+pub fn tree_of_directory(
+    path: &Path,
+    options: &ImportOptions,
+    progress: &Progress,
+) -> Result<Tree, Error> {
+    let imported = import_directory(path, options, &Measure::default(), progress);
     Ok(imported.map_err(|error| Error::Measure(Box::new(error)))?.tree)
 }
 
@@ -44,11 +48,14 @@ pub fn import_directory_into(
     path: &Path,
     options: &ImportOptions,
     objects: &Path,
+    progress: &Progress,
 ) -> Result<Tree, Error> {
     let mut writer = ObjectDirectory::create_or_open(objects)?;
-    let sink = writer.object_sink(SinkOptions::default());
-    let imported = import_directory(path, options, &sink, &())
+    let sink =
+        writer.object_sink(SinkOptions { progress: Some(progress), ..SinkOptions::default() });
+    let imported = import_directory(path, options, &sink, progress)
         .map_err(|error| Error::Import(Box::new(error)))?;
+    progress.begin(Phase::Commit);
     sink.commit()?;
     Ok(imported.tree)
 }
@@ -267,19 +274,20 @@ pub fn write_image_file(
     tree: &Tree,
     version: VersionChoice,
     path: &Path,
+    progress: &Progress,
 ) -> Result<FileDigest, Error> {
     let failed = |source| Error::io("write", path, source);
     // Devices and pipes are written to; anything else is replaced.
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         let mut file = File::options().write(true).open(path).map_err(failed)?;
-        return write_image(tree, version, &mut file);
+        return write_image(tree, version, &mut file, progress);
     }
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.tmp", std::process::id()));
     let temporary = Path::new(&temporary);
     let written = File::create_new(temporary)
         .map_err(failed)
-        .and_then(|mut file| write_image(tree, version, &mut file))
+        .and_then(|mut file| write_image(tree, version, &mut file, progress))
         .and_then(|digest| fs::rename(temporary, path).map(|()| digest).map_err(failed));
     if written.is_err() {
         // The failure itself is what is reported.
@@ -293,7 +301,9 @@ pub fn write_image(
     tree: &Tree,
     version: VersionChoice,
     output: &mut dyn Write,
+    progress: &Progress,
 ) -> Result<FileDigest, Error> {
+    progress.begin(Phase::Image);
     let mut output = BufWriter::new(output);
     let mut digester = Digester::new(Params::default());
     ImageWriter::new(tree, version)?
@@ -326,7 +336,7 @@ mod tests {
         let path = folder.path().join("image");
         let dump = "/ 0 40755 2 0 0 0 0.0 - - -\n";
         let tree = read_dump(dump.as_bytes(), Strictness::Strict).unwrap();
-        write_image_file(&tree, VersionChoice::Auto, &path).unwrap();
+        write_image_file(&tree, VersionChoice::Auto, &path, &Progress::default()).unwrap();
         let image = ImageFile::open(&path).unwrap();
         File::options().write(true).open(&path).unwrap().set_len(5000).unwrap();
         let failed = image.write_text(ImageText::List, &[], &mut io::sink()).unwrap_err();

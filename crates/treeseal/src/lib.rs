@@ -5,7 +5,8 @@
 //! read. [`seal()`] is the one way, [`SealedTree`] the other: everything that reads a sealed tree
 //! asks for that type, and only a seal that the trust root accepts makes one.
 //!
-//! Nothing here prints or reads the environment; [`Locations`] say where things lie.
+//! Nothing here prints or reads the environment; [`Locations`] say where things lie. What may take
+//! long counts what it has done in a [`Progress`], for whoever wants to show it.
 
 pub mod extract;
 pub mod image;
@@ -23,7 +24,6 @@ mod identity;
 mod locations;
 mod memory;
 pub mod pending;
-mod progress;
 mod read;
 mod root;
 mod seal;
@@ -37,13 +37,13 @@ pub use error::{Answer, Error};
 pub use freshness::{Freshened, freshen};
 pub use identity::NewIdentity;
 pub use locations::{Locations, default_stream, is_superuser};
-pub use progress::Progress;
 pub use read::{TreeName, compare};
 pub use root::{pin_root, verify_chain};
 pub use seal::{Prepared, Reading, SealOptions, SealSource, Sealed, prepare, seal};
 pub use sealed::{Checked, SealedTree, sha256_of_file};
 pub use standalone::{SealFiles, Verification, verify_files};
 pub use tpm::{enrol_floor, remove_floor, show_floor};
+pub use treeseal_source::{Amount, Phase, Progress, Reached};
 pub use treeseal_sys::TpmAddress;
 
 pub use {

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use treeseal_source::ImportOptions;
+use treeseal_source::{ImportOptions, Progress};
 use treeseal_tree::Tree;
 use treeseal_tree::diff::{Difference, diff};
 use treeseal_trust::Stream;
@@ -30,10 +30,10 @@ impl TreeName {
         Some(if name.is_dir() { Self::Directory(path) } else { Self::Image(path) })
     }
 
-    fn load(&self, locations: &Locations) -> Result<Tree, Error> {
+    fn load(&self, locations: &Locations, progress: &Progress) -> Result<Tree, Error> {
         match self {
             Self::Stream(stream) => Ok(SealedTree::open(locations, stream)?.into_tree()),
-            Self::Directory(path) => tree_of_directory(path, &ImportOptions::default()),
+            Self::Directory(path) => tree_of_directory(path, &ImportOptions::default(), progress),
             Self::Image(path) => tree_of_image(path),
         }
     }
@@ -44,9 +44,10 @@ pub fn compare(
     locations: &Locations,
     first: &TreeName,
     second: &TreeName,
+    progress: &Progress,
     report: &mut dyn FnMut(Difference),
 ) -> Result<(), Error> {
-    let (first, second) = (first.load(locations)?, second.load(locations)?);
+    let (first, second) = (first.load(locations, progress)?, second.load(locations, progress)?);
     diff(&first, &second, report);
     Ok(())
 }

@@ -2,7 +2,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use treeseal_erofs::{FormatVersion, ImageWriter, VersionChoice};
-use treeseal_source::{ImportOptions, import_directory, read_dump};
+use treeseal_source::{ImportOptions, Phase, Progress, import_directory, read_dump};
 use treeseal_store::{SinkOptions, SinkStats, Store, Writer};
 use treeseal_sys::{Directory, FileId};
 use treeseal_tree::dump::Strictness;
@@ -18,7 +18,6 @@ use crate::files::{self, Readable};
 use crate::identity::Identity;
 use crate::keys::{KeyPlace, Passphrases, Signature};
 use crate::pending::Subject;
-use crate::progress::{Progress, SinkListener};
 use crate::root::{newest_root, pinned_root};
 use crate::sealed::{self, read_seal};
 use crate::{Error, Locations, NewIdentity, default_stream, memory};
@@ -96,7 +95,7 @@ pub fn seal(
     options: &SealOptions,
     keys: &[KeyPlace],
     passphrases: &mut dyn Passphrases,
-    progress: &dyn Progress,
+    progress: &Progress,
 ) -> Result<Sealed, Error> {
     let now = memory::now()?;
     let identity = Identity::load(locations, keys, passphrases)?;
@@ -106,6 +105,7 @@ pub fn seal(
         work.require_say(&signer.tuf_key())?;
     }
     let (statement, Taken { stored, notes, .. }) = work.import(locations, options, progress)?;
+    progress.begin(Phase::Sign);
     // Nothing is made for a tree that cannot be sealed.
     let Identity { root, signers, made } = match identity {
         Some(identity) => identity,
@@ -129,7 +129,7 @@ pub fn prepare(
     locations: &Locations,
     options: &SealOptions,
     pending: &Path,
-    progress: &dyn Progress,
+    progress: &Progress,
 ) -> Result<Prepared, Error> {
     let now = memory::now()?;
     let root = match pinned_root(locations) {
@@ -230,7 +230,7 @@ impl Work {
         &mut self,
         locations: &Locations,
         options: &SealOptions,
-        progress: &dyn Progress,
+        progress: &Progress,
     ) -> Result<(Statement, Taken), Error> {
         let taken = match &self.source {
             SealSource::Directory(path, import) => {
@@ -244,6 +244,7 @@ impl Work {
         };
         let tree = &taken.tree;
         let (objects, algorithm) = objects(tree)?;
+        progress.begin(Phase::Image);
         let mut images: Vec<Image> = Vec::new();
         for version in &options.versions {
             let image = ImageWriter::new(tree, *version)?;
@@ -384,18 +385,17 @@ fn take_directory(
     directory: &Path,
     options: &ImportOptions,
     cache: Option<(DigestCache, Option<CacheNote>)>,
-    progress: &dyn Progress,
+    progress: &Progress,
 ) -> Result<Taken, Error> {
     let mut options = options.clone();
     options.exclude.push(store_id(writer)?);
     let (cache, unread) = cache.unzip();
-    let listener = SinkListener::new(progress);
-    let report = |stored| listener.stored(stored);
     let sink = writer
-        .object_sink(SinkOptions { algorithm: HashAlgorithm::Sha256, progress: Some(&report) });
+        .object_sink(SinkOptions { algorithm: HashAlgorithm::Sha256, progress: Some(progress) });
     let cached = CachedSink { sink: &sink, cache: cache.as_ref() };
-    let imported = import_directory(directory, &options, &cached, &())
+    let imported = import_directory(directory, &options, &cached, progress)
         .map_err(|error| Error::Import(Box::new(error)))?;
+    progress.begin(Phase::Commit);
     let stored = sink.commit()?;
     let unwritten = cache.and_then(DigestCache::save);
     let notes = unread.flatten().into_iter().chain(unwritten).collect();

@@ -1,11 +1,12 @@
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{self, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use treeseal_erofs::{Image, Index, to_tree};
+use treeseal_source::{Amount, Phase, Progress};
 use treeseal_store::{Store, StoreError};
 use treeseal_tree::{Content, FileType, InodeId, Tree};
 use treeseal_trust::{
@@ -13,7 +14,6 @@ use treeseal_trust::{
 };
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
 
-use crate::progress::Progress;
 use crate::root::{newest_root, pinned_root};
 use crate::{Error, Locations, memory};
 
@@ -163,23 +163,27 @@ impl SealedTree {
     }
 
     /// Reads and checks every object, on all cores. Stops at the first that is not right.
-    pub fn check_objects(&self, progress: &dyn Progress) -> Result<Checked, Error> {
+    pub fn check_objects(&self, progress: &Progress) -> Result<Checked, Error> {
         let objects = objects_of(&self.tree)?;
+        let checked = Checked {
+            objects: objects.len() as u64,
+            bytes: objects.iter().fold(0, |bytes, (_, size)| bytes.saturating_add(*size)),
+        };
+        progress.begin(Phase::Check);
+        progress.expect(Amount { files: checked.objects, bytes: checked.bytes });
         let next = AtomicUsize::new(0);
-        let (files, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
         let failure = Mutex::new(None);
         let worker = || {
             while let Some((digest, size)) = objects.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let checked = self.store.read_object_verified(digest, *size, &mut std::io::sink());
+                let mut output = Counted { output: io::sink(), progress };
+                let checked = self.store.read_object_verified(digest, *size, &mut output);
                 if let Err(error) = checked {
                     next.store(objects.len(), Ordering::Relaxed);
                     let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
                     failure.get_or_insert(error);
                     return;
                 }
-                let files = files.fetch_add(1, Ordering::Relaxed) + 1;
-                let bytes = bytes.fetch_add(*size, Ordering::Relaxed) + size;
-                progress.files(files, bytes);
+                progress.add_file();
             }
         };
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -190,8 +194,26 @@ impl SealedTree {
         });
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error.into()),
-            None => Ok(Checked { objects: files.into_inner(), bytes: bytes.into_inner() }),
+            None => Ok(checked),
         }
+    }
+}
+
+/// Counts what is written to an output.
+pub(crate) struct Counted<'p, W> {
+    pub(crate) output: W,
+    pub(crate) progress: &'p Progress,
+}
+
+impl<W: Write> Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.output.write(bytes)?;
+        self.progress.add_bytes(length as u64);
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use treeseal_erofs::{Image, Index, to_tree};
+use treeseal_source::{Amount, Phase, Progress};
 use treeseal_store::{
     Finding, FsckOptions, FsckReport, GcOptions, GcReport, Reachable, References, Removal,
     RepairReport, SealFile, Store, StoreError, StreamSeals, Usage,
@@ -10,7 +11,6 @@ use treeseal_store::{
 use treeseal_trust::{Envelope, Sequence, Statement};
 use treeseal_verity::FileDigest;
 
-use crate::progress::Progress;
 use crate::sealed::objects_of;
 use crate::{Error, Locations};
 
@@ -39,13 +39,13 @@ pub fn stat(locations: &Locations) -> Result<StoreStat, Error> {
 /// This is upkeep, not verification: seals are taken as they are, to know what they refer to.
 pub fn fsck(
     locations: &Locations,
-    progress: &dyn Progress,
+    progress: &Progress,
     found: &mut (dyn FnMut(Finding) + Send),
 ) -> Result<FsckReport, Error> {
     let store = Store::open_read_only(&locations.store)?;
     let references = known_references(&store)?;
-    let report = |bytes| progress.files(0, bytes);
-    let options = FsckOptions { progress: Some(&report), ..FsckOptions::default() };
+    begin_check(&store, progress)?;
+    let options = FsckOptions { progress: Some(progress), ..FsckOptions::default() };
     Ok(treeseal_store::fsck(&store, Some(&references), options, found)?)
 }
 
@@ -53,13 +53,13 @@ pub fn fsck(
 pub fn repair(
     locations: &Locations,
     copies: &[&Path],
-    progress: &dyn Progress,
+    progress: &Progress,
 ) -> Result<RepairReport, Error> {
     let store = Store::open(&locations.store)?;
     let mut writer = store.writer()?;
     let references = known_references(&store)?;
-    let report = |bytes| progress.files(0, bytes);
-    let options = FsckOptions { progress: Some(&report), ..FsckOptions::default() };
+    begin_check(&store, progress)?;
+    let options = FsckOptions { progress: Some(progress), ..FsckOptions::default() };
     Ok(treeseal_store::repair(&mut writer, Some(&references), copies, options)?)
 }
 
@@ -67,6 +67,7 @@ pub fn repair(
 pub fn gc(
     locations: &Locations,
     options: GcOptions,
+    progress: &Progress,
     removed: &mut dyn FnMut(Removal),
 ) -> Result<GcReport, Error> {
     let store = Store::open(&locations.store)?;
@@ -75,7 +76,25 @@ pub fn gc(
     let reachable = Reachable::collect(&writer, |seal, references| {
         add_references(&store, seal, references).map_err(|error| error.to_string())
     })?;
-    Ok(treeseal_store::gc(&mut writer, &reachable, options, removed)?)
+    progress.begin(Phase::Remove);
+    Ok(treeseal_store::gc(&mut writer, &reachable, options, &mut |removal| {
+        progress.add_bytes(removal.size);
+        progress.add_file();
+        removed(removal);
+    })?)
+}
+
+/// Says how much there is to check, for which the store is listed once more.
+fn begin_check(store: &Store, progress: &Progress) -> Result<(), Error> {
+    progress.begin(Phase::Check);
+    if progress.is_watched() {
+        let usage = store.usage()?;
+        progress.expect(Amount {
+            files: usage.objects.saturating_add(usage.images),
+            bytes: usage.object_bytes.saturating_add(usage.image_bytes),
+        });
+    }
+    Ok(())
 }
 
 /// What the seals of a store refer to, as far as it can be read; what cannot is for the check to

@@ -14,11 +14,13 @@ pub(super) fn run(arguments: &Diff, output: &mut Output) -> Result<Outcome, Fail
     let (first, second) = (tree_name(&arguments.first)?, tree_name(&arguments.second)?);
     let mut outcome = Outcome::Yes;
     let mut written = Ok(());
-    treeseal::compare(&locations, &first, &second, &mut |difference| {
-        outcome = Outcome::No;
-        if written.is_ok() {
-            written = write(&difference, output);
-        }
+    output.watch("diff", |output, progress| {
+        treeseal::compare(&locations, &first, &second, progress, &mut |difference| {
+            outcome = Outcome::No;
+            if written.is_ok() {
+                written = write(&difference, output);
+            }
+        })
     })?;
     written?;
     Ok(outcome)

@@ -13,8 +13,10 @@ pub(super) fn run(arguments: &Digest, output: &mut Output) -> Result<Outcome, Fa
     if arguments.explain {
         explain(output);
     }
-    treeseal::digest_files(&arguments.files, &params, &mut |path, digest| {
-        print(path, &digest, arguments.compact, output)
+    output.watch("digest", |output, progress| {
+        treeseal::digest_files(&arguments.files, &params, progress, &mut |path, digest| {
+            print(path, &digest, arguments.compact, output)
+        })
     })?;
     Ok(Outcome::Yes)
 }

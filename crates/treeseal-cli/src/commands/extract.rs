@@ -11,7 +11,9 @@ pub(super) fn run(arguments: &Extract, output: &mut Output) -> Result<Outcome, F
     let locations = environment::locations(&arguments.places)?;
     let sealed = SealedTree::open(&locations, &stream(&arguments.stream)?)?;
     let privilege = if arguments.unprivileged { Privilege::Unprivileged } else { Privilege::All };
-    let extracted = extract(&sealed, &arguments.directory, privilege, &())?;
+    let extracted = output.watch("extract", |_, progress| {
+        extract(&sealed, &arguments.directory, privilege, progress)
+    })?;
     if output.is_json() {
         output.json(&json!({
             "files": extracted.files,

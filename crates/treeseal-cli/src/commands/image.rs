@@ -3,6 +3,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use treeseal::Progress;
 use treeseal::image::{self, ImageText};
 use treeseal::tree::Tree;
 use treeseal::tree::dump::Strictness;
@@ -23,13 +24,19 @@ pub(super) fn run(arguments: &Image, output: &mut Output) -> Result<Outcome, Fai
 }
 
 fn build(arguments: &ImageBuild, output: &mut Output) -> Result<Outcome, Failure> {
-    let tree = source_tree(arguments)?;
     let version = import::version(arguments.format_version);
-    if arguments.image == Path::new("-") {
-        image::write_image(&tree, version, &mut output.as_write())?;
+    let to_stdout = arguments.image == Path::new("-");
+    let digest = output.watch("image build", |output, progress| -> Result<_, Failure> {
+        let tree = source_tree(arguments, progress)?;
+        Ok(if to_stdout {
+            image::write_image(&tree, version, &mut output.as_write(), progress)?
+        } else {
+            image::write_image_file(&tree, version, &arguments.image, progress)?
+        })
+    })?;
+    if to_stdout {
         return Ok(Outcome::Yes);
     }
-    let digest = image::write_image_file(&tree, version, &arguments.image)?;
     if output.is_json() {
         output.json(&json!({ "image": arguments.image, "digest": digest.to_hex() }))?;
     } else {
@@ -38,7 +45,7 @@ fn build(arguments: &ImageBuild, output: &mut Output) -> Result<Outcome, Failure
     Ok(Outcome::Yes)
 }
 
-fn source_tree(arguments: &ImageBuild) -> Result<Tree, Failure> {
+fn source_tree(arguments: &ImageBuild, progress: &Progress) -> Result<Tree, Failure> {
     let options = import::options(&arguments.import)?;
     Ok(match (arguments.from, &arguments.digest_store) {
         (SourceKind::Dump, None) => {
@@ -52,9 +59,9 @@ fn source_tree(arguments: &ImageBuild) -> Result<Tree, Failure> {
                 "give a directory, or leave --digest-store out",
             ));
         }
-        (SourceKind::Dir, None) => image::tree_of_directory(&arguments.source, &options)?,
+        (SourceKind::Dir, None) => image::tree_of_directory(&arguments.source, &options, progress)?,
         (SourceKind::Dir, Some(store)) => {
-            image::import_directory_into(&arguments.source, &options, store)?
+            image::import_directory_into(&arguments.source, &options, store, progress)?
         }
     })
 }

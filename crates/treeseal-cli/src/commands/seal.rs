@@ -22,7 +22,9 @@ pub(super) fn run(arguments: &Seal, output: &mut Output) -> Result<Outcome, Fail
     }
     let places = key_places(&arguments.keys)?;
     let mut passphrases = Sources::new(&arguments.keys.passphrase);
-    let sealed = treeseal::seal(&locations, &options, &places, &mut passphrases, &())?;
+    let sealed = output.watch("seal", |_, progress| {
+        treeseal::seal(&locations, &options, &places, &mut passphrases, progress)
+    })?;
     if let Some(made) = &sealed.made {
         output.note(&format!(
             "made the key {} in `{}` and pinned the trust root `{}`",
@@ -82,7 +84,8 @@ fn prepare(
     file: &Path,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
-    let Prepared { statement, stored, notes } = treeseal::prepare(locations, options, file, &())?;
+    let Prepared { statement, stored, notes } = output
+        .watch("seal", |_, progress| treeseal::prepare(locations, options, file, progress))?;
     write_notes(&notes, output);
     let (stream, sequence) = (&statement.stream, statement.sequence);
     if output.is_json() {

@@ -21,7 +21,9 @@ pub(super) fn run(arguments: &Store, output: &mut Output) -> Result<Outcome, Fai
 fn fsck(arguments: &Fsck, output: &mut Output) -> Result<Outcome, Failure> {
     let locations = environment::locations(&arguments.places)?;
     let mut findings = Vec::new();
-    let report = upkeep::fsck(&locations, &(), &mut |finding| findings.push(finding))?;
+    let report = output.watch("store fsck", |_, progress| {
+        upkeep::fsck(&locations, progress, &mut |finding| findings.push(finding))
+    })?;
     findings.sort_by(|a, b| a.path.cmp(&b.path));
     for finding in &findings {
         write_finding(finding, "found", output)?;
@@ -50,7 +52,8 @@ fn fsck(arguments: &Fsck, output: &mut Output) -> Result<Outcome, Failure> {
 fn repair(arguments: &Fsck, output: &mut Output) -> Result<Outcome, Failure> {
     let locations = environment::locations(&arguments.places)?;
     let copies: Vec<&Path> = arguments.from.iter().map(AsRef::as_ref).collect();
-    let report = upkeep::repair(&locations, &copies, &())?;
+    let report =
+        output.watch("store fsck", |_, progress| upkeep::repair(&locations, &copies, progress))?;
     for finding in &report.healed {
         write_finding(finding, "healed", output)?;
     }
@@ -94,7 +97,9 @@ fn gc(arguments: &Gc, output: &mut Output) -> Result<Outcome, Failure> {
     let locations = environment::locations(&arguments.places)?;
     let options = GcOptions { dry_run: arguments.dry_run };
     let mut removals = Vec::new();
-    let report = upkeep::gc(&locations, options, &mut |removal| removals.push(removal))?;
+    let report = output.watch("store gc", |_, progress| {
+        upkeep::gc(&locations, options, progress, &mut |removal| removals.push(removal))
+    })?;
     for removal in &removals {
         if output.is_json() {
             output.json(&json!({

@@ -39,7 +39,10 @@ fn verify_stored(arguments: &Verify, output: &mut Output) -> Result<Outcome, Fai
     let locations = environment::locations(&arguments.places)?;
     let name = arguments.stream.as_deref().unwrap_or_default();
     let sealed = SealedTree::open(&locations, &stream(name)?)?;
-    let checked = arguments.deep.then(|| sealed.check_objects(&())).transpose()?;
+    let checked = match arguments.deep {
+        true => Some(output.watch("verify", |_, progress| sealed.check_objects(progress))?),
+        false => None,
+    };
     if sealed.is_first_contact() {
         note_first_contact(&locations.state.display().to_string(), output);
     }

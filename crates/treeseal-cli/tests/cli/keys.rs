@@ -7,7 +7,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Machine, PASSPHRASE, Run, STREAM, assert_unchanged, id_of, snapshot};
+use crate::support::{
+    Machine, PASSPHRASE, Run, STREAM, assert_unchanged, id_of, run_by, snapshot, terminal,
+};
 
 /// Runs a command with a text to be read from descriptor 3.
 fn with_descriptor(machine: &Machine, words: &str, text: &str) -> Run {
@@ -16,7 +18,7 @@ fn with_descriptor(machine: &Machine, words: &str, text: &str) -> Run {
     let plain = machine.command_of(&format!("{words} --passphrase-fd 3"));
     let mut shell = Command::new(treeseal_testkit::program("bash", "bash"));
     shell.args(["-c", "exec 3<\"$0\"; exec \"$@\""]).arg(secret.path());
-    Run::new(like(&plain, shell.arg(plain.get_program()).args(plain.get_args())))
+    Run::of(&mut run_by(shell, &plain))
 }
 
 /// Runs a command with a passphrase as the credential of a service.
@@ -30,46 +32,7 @@ fn with_credential(machine: &Machine, words: &str, text: &str) -> Run {
 /// Runs a command on a terminal, where these lines are typed, each when something is asked.
 fn on_terminal(machine: &Machine, words: &str, typed: &[&str]) -> Run {
     let plain = machine.command_of(words);
-    let mut python = Command::new(treeseal_testkit::python());
-    python.args(["-c", TERMINAL, &typed.join("\n")]).arg(plain.get_program());
-    Run::new(like(&plain, python.args(plain.get_args())))
-}
-
-/// What a terminal shows goes to stdout.
-const TERMINAL: &str = r#"
-import os, pty, sys, termios, time
-typed = [line for line in sys.argv[1].split("\n") if sys.argv[1]]
-child, terminal = pty.fork()
-if child == 0:
-    os.execv(sys.argv[2], sys.argv[2:])
-shown = b""
-while True:
-    try:
-        piece = os.read(terminal, 4096)
-    except OSError:
-        break
-    if not piece:
-        break
-    shown += piece
-    if typed and shown.endswith(b": "):
-        # A person is slower than the program, which first asks and then stops the echo.
-        while termios.tcgetattr(terminal)[3] & termios.ECHO:
-            time.sleep(0.005)
-        os.write(terminal, typed.pop(0).encode() + b"\n")
-sys.stdout.buffer.write(shown)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"#;
-
-/// Runs `command` where and with what `plain` would run.
-fn like(plain: &Command, command: &mut Command) -> std::process::Output {
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.current_dir(plain.get_current_dir().unwrap());
-    command.stdin(std::process::Stdio::null()).output().unwrap()
+    Run::of(&mut terminal(&plain, 80, typed))
 }
 
 /// Runs something that must fail and leave everything as it was.

@@ -20,6 +20,7 @@ mod image;
 mod interop;
 mod keys;
 mod memory;
+mod progress;
 mod rotation;
 mod seal;
 mod signing;

@@ -337,6 +337,59 @@ pub(crate) fn program<A: AsRef<OsStr>>(
     Run::new(Command::new(path).args(arguments).stdin(Stdio::null()).output().unwrap())
 }
 
+/// A command that runs `plain` on a terminal of so many columns, where these lines are typed, each
+/// when something is asked. What the terminal shows goes to stdout as it comes.
+pub(crate) fn terminal(plain: &Command, columns: u16, typed: &[&str]) -> Command {
+    let mut python = Command::new(treeseal_testkit::python());
+    python.args(["-c", TERMINAL, &columns.to_string(), &typed.join("\n")]);
+    let mut command = run_by(python, plain);
+    if plain.get_envs().all(|(name, _)| name != "TERM") {
+        command.env("TERM", "xterm");
+    }
+    command
+}
+
+const TERMINAL: &str = r#"
+import fcntl, os, pty, struct, sys, termios, time
+columns, typed = int(sys.argv[1]), [line for line in sys.argv[2].split("\n") if sys.argv[2]]
+child, terminal = pty.fork()
+if child == 0:
+    fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    os.execv(sys.argv[3], sys.argv[3:])
+shown = b""
+while True:
+    try:
+        piece = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not piece:
+        break
+    shown += piece
+    sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
+    if typed and shown.endswith(b": "):
+        # A person is slower than the program, which first asks and then stops the echo.
+        while termios.tcgetattr(terminal)[3] & termios.ECHO:
+            time.sleep(0.005)
+        time.sleep(float(os.environ.get("TYPES_AFTER_SECONDS", "0")))
+        os.write(terminal, typed.pop(0).encode() + b"\n")
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"#;
+
+/// A command that has `runner` run `plain`, which would run in the same place with the same
+/// environment.
+pub(crate) fn run_by(mut runner: Command, plain: &Command) -> Command {
+    runner.arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => runner.env(name, value),
+            None => runner.env_remove(name),
+        };
+    }
+    runner.current_dir(plain.get_current_dir().unwrap());
+    runner
+}
+
 /// The Python that has the packages of the interoperability checks.
 #[track_caller]
 pub(crate) fn venv_python() -> PathBuf {

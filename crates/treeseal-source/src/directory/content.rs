@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use treeseal_sys::Stat;
 use treeseal_verity::{Digester, FileDigest, Params};
 
+use crate::Progress;
+
 /// Takes the content of regular files; called from several threads at once.
 pub trait ContentSink: Sync {
     /// Why content could not be taken.
@@ -84,6 +86,8 @@ pub struct FileContent<'a> {
     pub(super) end: usize,
     /// The file ended before its size.
     pub(super) is_short: bool,
+    /// Is told of every byte that the kernel gives.
+    pub(super) progress: &'a Progress,
     /// Set when the import has failed elsewhere.
     pub(super) stopped: &'a AtomicBool,
 }
@@ -143,7 +147,9 @@ impl Read for FileContent<'_> {
             return Ok(length);
         }
         self.check_stopped()?;
-        Self::read_file(self.file, into, &mut self.remaining, &mut self.is_short)
+        let length = Self::read_file(self.file, into, &mut self.remaining, &mut self.is_short)?;
+        self.progress.add_bytes(length as u64);
+        Ok(length)
     }
 }
 
@@ -154,6 +160,7 @@ impl BufRead for FileContent<'_> {
             self.start = 0;
             self.end =
                 Self::read_file(self.file, self.buffer, &mut self.remaining, &mut self.is_short)?;
+            self.progress.add_bytes(self.end as u64);
         }
         Ok(&self.buffer[self.start..self.end])
     }

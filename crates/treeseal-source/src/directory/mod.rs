@@ -15,9 +15,10 @@ mod content;
 mod found;
 mod names;
 mod options;
+mod outlook;
 mod queue;
 mod walk;
 
 pub use content::{ContentSink, FileContent, Known, Measure};
-pub use options::{HardLinks, ImportError, ImportOptions, ImportStats, Imported, Progress, Xattrs};
+pub use options::{HardLinks, ImportError, ImportOptions, ImportStats, Imported, Xattrs};
 pub use walk::import_directory;

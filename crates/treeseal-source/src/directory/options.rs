@@ -92,16 +92,6 @@ impl ImportStats {
     }
 }
 
-/// Is told how far an import has come, from several threads at once. `()` does not listen.
-pub trait Progress: Sync {
-    /// A regular file of this many bytes has been read.
-    fn file(&self, bytes: u64);
-}
-
-impl Progress for () {
-    fn file(&self, _bytes: u64) {}
-}
-
 /// A directory that could not be imported. Paths begin with the path that was to be imported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -20,8 +20,10 @@ use super::assemble::assemble;
 use super::content::{BUFFER_BYTES, ContentSink, FileContent, Known, join};
 use super::found::{Found, Held, number};
 use super::names::{Listed, Names};
+use super::outlook::Outlook;
 use super::queue::{Queue, StopOnDrop};
-use super::{ImportError, ImportOptions, Imported, Progress, Xattrs};
+use super::{ImportError, ImportOptions, Imported, Xattrs};
+use crate::{Phase, Progress};
 
 /// Largest content that becomes part of the image, in bytes: what `mkcomposefs` takes.
 const INLINE_LIMIT: usize = 64;
@@ -39,11 +41,16 @@ const ROOT: u32 = 1;
 /// Raises the limit of open files of this process, because a directory stays open until what is
 /// below it has been found.
 ///
+/// `progress` hears of every regular file. How much there is to read is known when every directory
+/// was listed and every file seen, and as a rule not long before the end: files are read as they are
+/// found.
+///
 /// ```
-/// use treeseal_source::{ImportOptions, Measure, import_directory};
+/// use treeseal_source::{ImportOptions, Measure, Progress, import_directory};
 ///
 /// let options = ImportOptions { epoch: Some(0), ..ImportOptions::default() };
-/// let imported = import_directory("src".as_ref(), &options, &Measure::default(), &())?;
+/// let (measure, progress) = (Measure::default(), Progress::default());
+/// let imported = import_directory("src".as_ref(), &options, &measure, &progress)?;
 /// assert!(imported.tree.lookup(b"lib.rs").is_some());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -51,15 +58,17 @@ pub fn import_directory<S: ContentSink>(
     root: &Path,
     options: &ImportOptions,
     sink: &S,
-    progress: &dyn Progress,
+    progress: &Progress,
 ) -> Result<Imported, ImportError<S::Error>> {
     raise_descriptor_limit();
+    progress.begin(Phase::Read);
     let path = root.as_os_str().as_bytes();
     let shared = Shared {
         options,
         sink,
         progress,
         queue: Queue::new(Item::Root(Directory::open(root)?)),
+        outlook: Outlook::new(),
         path,
         links: Mutex::default(),
         next_directory: AtomicU32::new(ROOT + 1),
@@ -79,8 +88,9 @@ pub fn import_directory<S: ContentSink>(
 struct Shared<'a, S: ContentSink> {
     options: &'a ImportOptions,
     sink: &'a S,
-    progress: &'a dyn Progress,
+    progress: &'a Progress,
     queue: Queue<Item>,
+    outlook: Outlook,
     /// The path of the top directory, for messages.
     path: &'a [u8],
     /// The group of each inode that has several names.
@@ -115,6 +125,8 @@ struct OpenDirectory {
 struct Worker<'a, S: ContentSink> {
     shared: &'a Shared<'a, S>,
     found: Found,
+    /// Whether the item at hand may still lead to files that nobody has seen.
+    is_looking: bool,
     content: Vec<u8>,
     listing: ListBuffer,
     xattrs: XattrBuffer,
@@ -147,6 +159,11 @@ impl<S: ContentSink> Shared<'_, S> {
         })
     }
 
+    fn push(&self, item: Item) {
+        self.outlook.add_item();
+        self.queue.push(item);
+    }
+
     fn fail(&self, error: ImportError<S::Error>) {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         self.queue.stop();
@@ -175,6 +192,7 @@ impl<'a, S: ContentSink> Worker<'a, S> {
         Self {
             shared,
             found: Found::default(),
+            is_looking: false,
             content: vec![0; BUFFER_BYTES],
             listing: ListBuffer::default(),
             xattrs: XattrBuffer::default(),
@@ -186,11 +204,22 @@ impl<'a, S: ContentSink> Worker<'a, S> {
         let mut has_finished_one = false;
         while let Some(item) = self.shared.queue.next(has_finished_one) {
             has_finished_one = true;
-            if let Err(error) = self.work_on(item) {
-                self.shared.fail(error);
+            self.is_looking = true;
+            match self.work_on(item) {
+                Ok(()) => self.has_looked(),
+                Err(error) => self.shared.fail(error),
             }
         }
         self.found
+    }
+
+    /// The item at hand leads to no more files than were seen by now.
+    fn has_looked(&mut self) {
+        if std::mem::take(&mut self.is_looking)
+            && let Some(total) = self.shared.outlook.finish_item()
+        {
+            self.shared.progress.expect(total);
+        }
     }
 
     fn work_on(&mut self, item: Item) -> Result<(), ImportError<S::Error>> {
@@ -249,11 +278,11 @@ impl<'a, S: ContentSink> Worker<'a, S> {
     /// Puts the names in a directory into the queue, but for the last run, which it gives back.
     fn list(&mut self, open: &Arc<OpenDirectory>) -> Result<Names, FileError> {
         let mut names = Names::default();
-        let queue = &self.shared.queue;
+        let shared = self.shared;
         open.directory
             .list(&mut self.listing, |type_bits, name| {
                 if let Some(run) = names.push(type_bits, name) {
-                    queue.push(Item::Names(Arc::clone(open), run));
+                    shared.push(Item::Names(Arc::clone(open), run));
                 }
                 Ok(())
             })
@@ -280,10 +309,10 @@ impl<'a, S: ContentSink> Worker<'a, S> {
                 .directory
                 .stat_child(name)
                 .map_err(|error| error.with_path(join(&open.path, name)))?;
-            if stat.size >= LARGE_FILE
-                && let Some(rest) = names.rest(next)
-            {
-                self.shared.queue.push(Item::Names(Arc::clone(open), rest));
+            if stat.size >= LARGE_FILE {
+                if let Some(rest) = names.rest(next) {
+                    self.shared.push(Item::Names(Arc::clone(open), rest));
+                }
                 return self.look_at_one(open, name, &stat);
             }
             self.look_at_one(open, name, &stat)?;
@@ -298,7 +327,7 @@ impl<'a, S: ContentSink> Worker<'a, S> {
             .number_directory()
             .map_err(|source| ImportError::Tree { path: join(&parent.path, name), source })?;
         let parent = Arc::clone(parent);
-        self.shared.queue.push(Item::Directory { parent, name: name.into(), number });
+        self.shared.push(Item::Directory { parent, name: name.into(), number });
         Ok(())
     }
 
@@ -347,12 +376,17 @@ impl<'a, S: ContentSink> Worker<'a, S> {
         if file_type == FileType::Regular {
             self.found.stats.files += 1;
             self.found.stats.bytes += stat.size;
+            self.shared.outlook.add_file(stat.size);
+            if stat.size >= LARGE_FILE {
+                // It is the last of its item.
+                self.has_looked();
+            }
             let inode = if stat.size == 0 {
                 self.read_unopened(open, name, stat, file_type)?
             } else {
                 self.read_regular(open, name, stat)?
             };
-            self.shared.progress.file(stat.size);
+            self.shared.progress.add_file();
             Ok(inode)
         } else {
             self.read_unopened(open, name, stat, file_type)
@@ -397,6 +431,9 @@ impl<'a, S: ContentSink> Worker<'a, S> {
         stat: &Stat,
     ) -> Result<u32, ImportError<S::Error>> {
         let known = self.known(open, name, stat)?;
+        if known.is_some() {
+            self.shared.progress.add_known_bytes(stat.size);
+        }
         if let Some(known) = known.filter(|known| self.shows_no_xattrs(open, known)) {
             let held = Held::External(stat.size, known.digest);
             self.found.stats.objects += 1;
@@ -476,6 +513,7 @@ impl<'a, S: ContentSink> Worker<'a, S> {
             start: 0,
             end: 0,
             is_short: false,
+            progress: self.shared.progress,
             stopped: self.shared.queue.stopped(),
         }
     }

@@ -2,16 +2,21 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
+use std::sync::Mutex;
 
-use treeseal_source::{ImportError, ImportOptions, Measure, Progress, Xattrs, import_directory};
+use treeseal_source::{
+    Amount, ContentSink, FileContent, ImportError, ImportOptions, Measure, Phase, Progress, Xattrs,
+    import_directory,
+};
 use treeseal_sys::{Attributes, Special, Timestamp, restore_attributes, stat_file};
 use treeseal_tree::dump::Strictness;
 use treeseal_tree::{Content, FileType, Mtime, Tree};
-use treeseal_verity::{Digester, HashAlgorithm, Params};
+use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
 
 use crate::{dump, import, import_error, import_with, inode, new_directory, threads};
 
@@ -77,7 +82,10 @@ fn digests_are_made_with_the_parameters_that_were_asked_for() {
     fs::write(dir.path().join("file"), [7; 5000]).unwrap();
     let params = Params::with_algorithm(HashAlgorithm::Sha512);
     let options = ImportOptions::default();
-    let tree = import_directory(dir.path(), &options, &Measure(params.clone()), &()).unwrap().tree;
+    let tree =
+        import_directory(dir.path(), &options, &Measure(params.clone()), &Progress::default())
+            .unwrap()
+            .tree;
     let Content::External { digest: Some(digest), .. } = inode(&tree, "file").content() else {
         panic!("no digest");
     };
@@ -305,21 +313,48 @@ fn a_directory_given_by_a_symlink_is_imported() {
 
 #[test]
 fn progress_hears_of_every_regular_file_once() {
-    struct Count(AtomicU64, AtomicU64);
-    impl Progress for Count {
-        fn file(&self, bytes: u64) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            self.1.fetch_add(bytes, Ordering::Relaxed);
-        }
-    }
     let (dir, _) = new_directory();
     fs::write(dir.path().join("empty"), "").unwrap();
     fs::write(dir.path().join("inline"), "123").unwrap();
     fs::write(dir.path().join("external"), [0; 1000]).unwrap();
     fs::hard_link(dir.path().join("external"), dir.path().join("link")).unwrap();
-    let count = Count(AtomicU64::new(0), AtomicU64::new(0));
-    import_directory(dir.path(), &ImportOptions::default(), &Measure::default(), &count).unwrap();
-    assert_eq!((count.0.into_inner(), count.1.into_inner()), (3, 1003));
+    let progress = Progress::default();
+    import_directory(dir.path(), &ImportOptions::default(), &Measure::default(), &progress)
+        .unwrap();
+    let reached = progress.reached().unwrap();
+    let all = Amount { files: 3, bytes: 1003 };
+    assert_eq!((reached.phase, reached.done, reached.known_bytes), (Phase::Read, all, 0));
+    assert_eq!(reached.total, Some(all));
+}
+
+#[test]
+fn how_much_there_is_to_read_is_known_when_everything_was_seen_and_not_before() {
+    /// Looks at the progress while a file is read.
+    struct Watching<'p>(&'p Progress, Mutex<Vec<Option<Amount>>>);
+    impl ContentSink for Watching<'_> {
+        type Error = io::Error;
+        fn put(&self, content: &mut FileContent<'_>) -> Result<FileDigest, io::Error> {
+            self.1.lock().unwrap().push(self.0.reached().unwrap().total);
+            Measure::default().put(content)
+        }
+    }
+    const LARGE: u64 = 3 << 20;
+    let totals = |path: &Path| {
+        let progress = Progress::default();
+        let sink = Watching(&progress, Mutex::default());
+        import_directory(path, &threads(1), &sink, &progress).unwrap();
+        (sink.1.into_inner().unwrap(), progress.reached().unwrap().total)
+    };
+    let (dir, _) = new_directory();
+    let large = fs::File::create(dir.path().join("large")).unwrap();
+    large.set_len(LARGE).unwrap();
+    let all = Some(Amount { files: 1, bytes: LARGE });
+    assert_eq!(totals(dir.path()), (vec![all], all));
+    // What is in here can be seen only after the large file, because one thread does all.
+    fs::create_dir(dir.path().join("below")).unwrap();
+    fs::write(dir.path().join("below/small"), "1").unwrap();
+    let all = Some(Amount { files: 2, bytes: LARGE + 1 });
+    assert_eq!(totals(dir.path()), (vec![None], all));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use treeseal_source::{
-    ContentSink, FileContent, ImportError, ImportOptions, Known, Measure, Xattrs, import_directory,
+    ContentSink, FileContent, ImportError, ImportOptions, Known, Measure, Progress, Xattrs,
+    import_directory,
 };
 use treeseal_sys::{Attributes, Stat, Timestamp, restore_attributes, stat_file};
 use treeseal_tree::{Content, Tree};
@@ -67,7 +68,10 @@ fn what_the_sink_knows_is_not_read_and_has_the_known_digest() {
     fs::write(dir.path().join("file"), [1; 100_000]).unwrap();
     for without_xattrs in [true, false] {
         let sink = Noting { all: Some(known(without_xattrs)), ..Noting::default() };
-        let imported = import_directory(dir.path(), &threads(1), &sink, &()).unwrap();
+        let progress = Progress::default();
+        let imported = import_directory(dir.path(), &threads(1), &sink, &progress).unwrap();
+        let reached = progress.reached().unwrap();
+        assert_eq!((reached.done.bytes, reached.known_bytes), (100_000, 100_000));
         assert_eq!(digest_of(&imported.tree, "file"), known(true).digest);
         assert_eq!(inode(&imported.tree, "file").size(), 100_000);
         assert_eq!((imported.stats.objects, imported.stats.bytes), (1, 100_000));
@@ -81,7 +85,7 @@ fn a_sink_learns_what_it_did_not_know() {
     let (dir, opened) = new_directory();
     fs::write(dir.path().join("file"), [1; 100_000]).unwrap();
     let sink = Noting::default();
-    import_directory(dir.path(), &threads(1), &sink, &()).unwrap();
+    import_directory(dir.path(), &threads(1), &sink, &Progress::default()).unwrap();
     let tree = import(dir.path());
     let stat = opened.stat_child(b"file").unwrap();
     let expected = Known { digest: digest_of(&tree, "file"), without_xattrs: true };
@@ -95,7 +99,7 @@ fn content_that_becomes_part_of_the_image_is_always_read() {
         fs::write(dir.path().join(size.to_string()), vec![1; size]).unwrap();
     }
     let sink = Noting { all: Some(known(true)), ..Noting::default() };
-    let imported = import_directory(dir.path(), &threads(1), &sink, &()).unwrap();
+    let imported = import_directory(dir.path(), &threads(1), &sink, &Progress::default()).unwrap();
     assert_eq!(*sink.asked.lock().unwrap(), [65]);
     let small = inode(&imported.tree, "64");
     assert!(matches!(small.content(), Content::Inline(bytes) if bytes == [1; 64]));
@@ -108,7 +112,7 @@ fn a_known_file_with_attributes_that_changes_meanwhile_is_an_error() {
     fs::write(&path, [1; 1000]).unwrap();
     let meddles_with = Some(path.clone());
     let sink = Noting { all: Some(known(false)), meddles_with, ..Noting::default() };
-    let error = import_directory(dir.path(), &threads(1), &sink, &()).unwrap_err();
+    let error = import_directory(dir.path(), &threads(1), &sink, &Progress::default()).unwrap_err();
     assert!(matches!(&error, ImportError::Changed { .. }), "{error}");
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
 }
@@ -119,7 +123,7 @@ fn of_a_known_file_without_attributes_what_was_seen_at_first_is_recorded() {
     let path = dir.path().join("file");
     fs::write(&path, [1; 1000]).unwrap();
     let sink = Noting { all: Some(known(true)), meddles_with: Some(path), ..Noting::default() };
-    let imported = import_directory(dir.path(), &threads(1), &sink, &()).unwrap();
+    let imported = import_directory(dir.path(), &threads(1), &sink, &Progress::default()).unwrap();
     assert_eq!(inode(&imported.tree, "file").size(), 1000);
     assert_eq!(digest_of(&imported.tree, "file"), known(true).digest);
 }
@@ -130,11 +134,11 @@ fn a_known_file_keeps_its_attributes() {
     fs::write(dir.path().join("file"), [1; 1000]).unwrap();
     set_attribute(&dir.path().join("file"));
     let sink = Noting::default();
-    import_directory(dir.path(), &threads(1), &sink, &()).unwrap();
+    import_directory(dir.path(), &threads(1), &sink, &Progress::default()).unwrap();
     let learnt = sink.learnt.lock().unwrap()[0].1;
     assert!(!learnt.without_xattrs);
     let sink = Noting { all: Some(learnt), ..Noting::default() };
-    let imported = import_directory(dir.path(), &threads(1), &sink, &()).unwrap();
+    let imported = import_directory(dir.path(), &threads(1), &sink, &Progress::default()).unwrap();
     assert_eq!(inode(&imported.tree, "file").xattrs().count(), 1);
 }
 
@@ -147,7 +151,7 @@ fn whoever_did_not_look_for_all_attributes_does_not_say_that_there_are_none() {
     {
         let sink = Noting::default();
         let options = ImportOptions { xattrs, ..threads(1) };
-        import_directory(dir.path(), &options, &sink, &()).unwrap();
+        import_directory(dir.path(), &options, &sink, &Progress::default()).unwrap();
         assert_eq!(sink.learnt.lock().unwrap()[0].1.without_xattrs, expected, "{xattrs:?}");
     }
 }
@@ -161,7 +165,8 @@ fn where_the_directory_has_attributes_those_of_a_file_are_looked_for_again() {
     set_attribute(&path);
     let sink = Noting { all: Some(known(true)), ..Noting::default() };
     let count = || {
-        let imported = import_directory(dir.path(), &threads(1), &sink, &()).unwrap();
+        let imported =
+            import_directory(dir.path(), &threads(1), &sink, &Progress::default()).unwrap();
         inode(&imported.tree, "file").xattrs().count()
     };
     assert_eq!(count(), 0);
@@ -194,7 +199,7 @@ fn a_file_that_changes_while_it_is_read_is_not_learnt() {
     let (dir, _) = new_directory();
     fs::write(dir.path().join("file"), [1; 1000]).unwrap();
     let sink = Meddling(Noting::default());
-    let error = import_directory(dir.path(), &threads(1), &sink, &()).unwrap_err();
+    let error = import_directory(dir.path(), &threads(1), &sink, &Progress::default()).unwrap_err();
     assert!(matches!(error, ImportError::Changed { .. }), "{error}");
     assert_eq!(*sink.0.learnt.lock().unwrap(), []);
 }
@@ -205,7 +210,7 @@ fn a_file_with_several_names_is_asked_for_once() {
     fs::write(dir.path().join("a"), [1; 1000]).unwrap();
     fs::hard_link(dir.path().join("a"), dir.path().join("b")).unwrap();
     let sink = Noting::default();
-    import_directory(dir.path(), &threads(4), &sink, &()).unwrap();
+    import_directory(dir.path(), &threads(4), &sink, &Progress::default()).unwrap();
     assert_eq!(*sink.asked.lock().unwrap(), [1000]);
     assert_eq!(sink.learnt.lock().unwrap().len(), 1);
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use treeseal_source::{
-    ContentSink, FileContent, HardLinks, ImportOptions, Measure, import_directory,
+    ContentSink, FileContent, HardLinks, ImportOptions, Measure, Progress, import_directory,
 };
 use treeseal_tree::{Content, Tree};
 use treeseal_verity::FileDigest;
@@ -103,7 +103,7 @@ fn content_with_several_names_is_read_once() {
         link_all(dir.path(), &["z", "m/A", "a/b/f"]);
         let sink = Counting::default();
         let options = ImportOptions { hard_links, ..threads(4) };
-        import_directory(dir.path(), &options, &sink, &()).unwrap();
+        import_directory(dir.path(), &options, &sink, &Progress::default()).unwrap();
         assert_eq!(sink.0.into_inner(), 1);
     }
 }

@@ -13,7 +13,7 @@ use std::io;
 use std::path::Path;
 
 use tempfile::TempDir;
-use treeseal_source::{ImportError, ImportOptions, Imported, Measure, import_directory};
+use treeseal_source::{ImportError, ImportOptions, Imported, Measure, Progress, import_directory};
 use treeseal_sys::Directory;
 use treeseal_tree::dump::{Record, write_record};
 use treeseal_tree::{Content, Inode, InodeId, Tree};
@@ -26,7 +26,7 @@ fn new_directory() -> (TempDir, Directory) {
 }
 
 fn import_with(path: &Path, options: &ImportOptions) -> Imported {
-    import_directory(path, options, &Measure::default(), &()).unwrap()
+    import_directory(path, options, &Measure::default(), &Progress::default()).unwrap()
 }
 
 fn import(path: &Path) -> Tree {
@@ -34,7 +34,7 @@ fn import(path: &Path) -> Tree {
 }
 
 fn import_error(path: &Path, options: &ImportOptions) -> ImportError<io::Error> {
-    import_directory(path, options, &Measure::default(), &()).unwrap_err()
+    import_directory(path, options, &Measure::default(), &Progress::default()).unwrap_err()
 }
 
 fn inode<'a>(tree: &'a Tree, path: &str) -> Inode<'a> {

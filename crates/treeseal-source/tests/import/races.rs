@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use treeseal_source::{
-    ContentSink, FileContent, ImportError, ImportOptions, Measure, import_directory,
+    ContentSink, FileContent, ImportError, ImportOptions, Measure, Progress, import_directory,
 };
 use treeseal_sys::stat_file;
 use treeseal_verity::FileDigest;
@@ -54,7 +54,8 @@ fn import_meddling<B: Fn(&Path) + Sync, A: Fn(&Path) + Sync>(
     before: B,
     after: A,
 ) -> Result<(), ImportError<io::Error>> {
-    import_directory(root, &threads(1), &Meddling { before, after }, &()).map(|_| ())
+    import_directory(root, &threads(1), &Meddling { before, after }, &Progress::default())
+        .map(|_| ())
 }
 
 #[test]
@@ -94,7 +95,8 @@ fn what_is_appended_is_not_read() {
     }
     let (dir, _) = new_directory();
     fs::write(dir.path().join("file"), [1; 1000]).unwrap();
-    let error = import_directory(dir.path(), &threads(1), &Length, &()).unwrap_err();
+    let error =
+        import_directory(dir.path(), &threads(1), &Length, &Progress::default()).unwrap_err();
     assert!(matches!(error, ImportError::Changed { .. }), "{error}");
 }
 
@@ -125,7 +127,7 @@ fn a_sink_may_read_as_it_likes() {
     let content: Vec<u8> = (0u32..1 << 18).flat_map(u32::to_le_bytes).skip(3).collect();
     fs::write(dir.path().join("file"), &content).unwrap();
     let options = ImportOptions::default();
-    let tree = import_directory(dir.path(), &options, &Mixed, &()).unwrap().tree;
+    let tree = import_directory(dir.path(), &options, &Mixed, &Progress::default()).unwrap().tree;
     let expected = treeseal_verity::Digester::digest_of(&Default::default(), &content);
     assert_eq!(tree.digest_count(), 1);
     assert!(tree.inode_ids().any(|id| matches!(
@@ -190,7 +192,7 @@ fn a_failing_sink_ends_the_import_and_is_the_cause() {
     for name in 0..1000 {
         fs::write(dir.path().join(name.to_string()), [1; 100]).unwrap();
     }
-    let error = import_directory(dir.path(), &threads(4), &Full, &()).unwrap_err();
+    let error = import_directory(dir.path(), &threads(4), &Full, &Progress::default()).unwrap_err();
     let text = error.to_string();
     assert!(text.starts_with("cannot take in the content of `"), "{text}");
     let cause = std::error::Error::source(&error).unwrap().to_string();
@@ -210,7 +212,7 @@ fn a_panicking_sink_does_not_leave_the_others_waiting() {
     fs::write(dir.path().join("file"), [1; 100]).unwrap();
     let root = dir.path().to_owned();
     let result = std::thread::spawn(move || {
-        import_directory(&root, &threads(4), &Broken, &()).map(|_| ()).is_ok()
+        import_directory(&root, &threads(4), &Broken, &Progress::default()).map(|_| ()).is_ok()
     });
     assert!(result.join().is_err());
 }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use treeseal_source::Progress;
 use treeseal_sys::{DurableDir, EntryKind};
 use treeseal_verity::FileDigest;
 
@@ -70,7 +71,7 @@ pub(super) fn check_content(
 struct Check<'c> {
     store: &'c Store,
     expected: Option<Expected<'c>>,
-    progress: Option<&'c (dyn Fn(u64) + Sync)>,
+    progress: Option<&'c Progress>,
     names: Mutex<Names>,
     found: Mutex<&'c mut (dyn FnMut(Finding) + Send)>,
     /// Set when a thread gives up, so that the others do.
@@ -294,6 +295,9 @@ impl Check<'_> {
         let Named { part, digest, .. } = *named;
         let count = if part == Part::Image { &self.images } else { &self.objects };
         count.fetch_add(1, Ordering::Relaxed);
+        if let Some(progress) = self.progress {
+            progress.add_file();
+        }
         let path = PathBuf::from(part.path(&digest));
         if content.digest != digest {
             self.report(path, self.damage(part, digest, content)?);
@@ -324,7 +328,7 @@ impl Check<'_> {
     fn advance(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if let Some(progress) = self.progress {
-            progress(bytes);
+            progress.add_bytes(bytes);
         }
     }
 

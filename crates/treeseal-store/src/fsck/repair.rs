@@ -3,6 +3,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
+use treeseal_source::{Phase, Progress};
 use treeseal_sys::{Directory, EntryKind, FileError, ListBuffer, Stat, stat_file};
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
 
@@ -47,13 +48,15 @@ pub fn repair(
             findings.push(finding);
         }
     })?;
+    if let Some(progress) = options.progress {
+        progress.begin(Phase::Heal);
+    }
     let wanted = WantedFiles::new(&findings, references);
     let mut healed = Healed::default();
     for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha512] {
         let wanted = wanted.of(algorithm);
         if !wanted.is_empty() {
-            let options = SinkOptions { algorithm, ..SinkOptions::default() };
-            let mut healer = Healer::new(writer, options, &wanted);
+            let mut healer = Healer::new(writer, algorithm, &wanted, options.progress);
             healer.run(copies)?;
             healed.add(healer.finish()?);
         }
@@ -90,6 +93,7 @@ struct Healer<'w, 'f> {
     wanted: &'f WantedFiles,
     healed: Healed,
     buffer: Vec<u8>,
+    progress: Option<&'f Progress>,
 }
 
 impl Finding {
@@ -161,8 +165,14 @@ impl Healed {
 }
 
 impl<'w, 'f> Healer<'w, 'f> {
-    fn new(writer: &'w Writer, options: SinkOptions<'w>, wanted: &'f WantedFiles) -> Self {
-        let params = Params::with_algorithm(options.algorithm);
+    fn new(
+        writer: &'w Writer,
+        algorithm: HashAlgorithm,
+        wanted: &'f WantedFiles,
+        progress: Option<&'f Progress>,
+    ) -> Self {
+        let params = Params::with_algorithm(algorithm);
+        let options = SinkOptions { algorithm, progress: None };
         Self {
             writer,
             sink: ObjectSink::new(writer, options),
@@ -170,6 +180,7 @@ impl<'w, 'f> Healer<'w, 'f> {
             wanted,
             healed: Healed::default(),
             buffer: Vec::new(),
+            progress,
         }
     }
 
@@ -271,11 +282,19 @@ impl<'w, 'f> Healer<'w, 'f> {
     fn offer(&mut self, mut file: File) -> Result<(), StoreError> {
         let fits = |stat: &Stat| stat.type_bits() == REGULAR && self.wanted.fits(stat.size);
         let Some(Stat { size, .. }) = stat_file(&file).ok().filter(fits) else { return Ok(()) };
-        let read = read_content(&file, size, &self.params, None, &mut self.buffer, &|_| {});
+        let count = |bytes| {
+            if let Some(progress) = self.progress {
+                progress.add_bytes(bytes);
+            }
+        };
+        let read = read_content(&file, size, &self.params, None, &mut self.buffer, &count);
         let Ok(content) = read else {
             self.healed.unreadable += 1;
             return Ok(());
         };
+        if let Some(progress) = self.progress {
+            progress.add_file();
+        }
         let digest = content.digest;
         if self.wanted.objects.contains(&digest) {
             match self.put_object(&mut file, &digest) {
