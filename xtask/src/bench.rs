@@ -14,6 +14,7 @@ mod cases;
 mod filesystem;
 mod gen_dump;
 mod input;
+mod instructions;
 mod measure;
 mod plot;
 mod random;
@@ -24,7 +25,8 @@ const USAGE: &str = "\
 Usage: cargo xtask bench [NAME...] [OPTION...]
 
 NAME is one of digest, import, again, dump, info, fsck; all of them where none is given.
-`scaling` runs only when it is named: it takes ten million entries, and half an hour.
+Only when they are named run `scaling`, which takes ten million entries and half an hour, and
+`instructions`, which counts those of small commands.
 
   --runs N       measured runs of each program, at least 5 (default 5)
   --tree DIR     the tree to import (default /usr)
@@ -43,6 +45,8 @@ struct Options {
     contestants: Contestants,
     /// The growth with the number of entries.
     scaling: bool,
+    /// The instructions of small commands.
+    instructions: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,6 +79,9 @@ pub(crate) fn run(workspace: &Workspace, args: &[&str]) -> Result<()> {
     fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
     if options.scaling {
         scaling::run(workspace, &programs, &options, &dir)?;
+    }
+    if options.instructions {
+        instructions::run(workspace, &programs, &dir)?;
     }
     for bench in cases::BENCHES.iter().filter(|bench| options.wants(bench.name)) {
         let mut contests =
@@ -119,6 +126,7 @@ impl Options {
             files: 1_000_000,
             contestants: Contestants::All,
             scaling: false,
+            instructions: false,
         };
         let mut args = args.iter();
         while let Some(&arg) = args.next() {
@@ -128,6 +136,7 @@ impl Options {
                 "--tree" => options.tree = fs::canonicalize(value()?).context("--tree")?,
                 "--files" => options.files = value()?.parse().context("--files takes a number")?,
                 "scaling" => options.scaling = true,
+                "instructions" => options.instructions = true,
                 "--peers-only" => options.contestants = Contestants::PeersOnly,
                 name if cases::BENCHES.iter().any(|bench| bench.name == name) => {
                     options.names.push(name.to_owned());
@@ -142,7 +151,7 @@ impl Options {
     }
 
     fn wants(&self, name: &str) -> bool {
-        let all = self.names.is_empty() && !self.scaling;
+        let all = self.names.is_empty() && !self.scaling && !self.instructions;
         all || self.names.iter().any(|wanted| wanted == name)
     }
 }

@@ -26,7 +26,7 @@ Usage: cargo xtask TASK
   check [--advisories]    formatting, clippy, rustdoc, dependencies, layering
   layering [--write]      crates use each other as the table allows; --write renews the document
   docs [--check]          write docs/cli-reference.md; --check only tells whether it is current
-  bench [NAME...]         compare with the peers: digest, import, dump, info; --help for options
+  bench [NAME...]         compare with the peers: digest, import, dump and more; --help for options
 ";
 
 fn main() -> ExitCode {

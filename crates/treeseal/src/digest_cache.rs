@@ -35,6 +35,8 @@ use table::Table;
 
 mod file;
 mod record;
+#[cfg(test)]
+mod scale;
 mod table;
 
 pub use file::CacheNote;

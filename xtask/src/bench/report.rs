@@ -37,9 +37,11 @@ impl Report<'_> {
         let date = today()?;
         let path = workspace.root.join("benches").join(format!("{date}-{}.md", self.bench));
         let text = format!(
-            "# {}, {date}\n\n{}{}\n## Commands\n\n```\n{}```\n",
+            "# {}, {date}\n\nMedians of {} runs, the programs in turn, warm cache. CPU is user and \
+             system time.\n\n{}{}\n## Commands\n\n```\n{}```\n",
             self.bench,
-            self.circumstances(workspace, programs)?,
+            self.runs,
+            circumstances(workspace, programs)?,
             self.table(),
             self.commands(workspace)
         );
@@ -48,34 +50,33 @@ impl Report<'_> {
         Ok(())
     }
 
-    fn circumstances(&self, workspace: &Workspace, programs: &Programs) -> Result<String> {
-        let mut git = Command::new("git");
-        git.current_dir(&workspace.root).args(["describe", "--always", "--dirty"]);
-        Ok(format!(
-            "Medians of {} runs, the programs in turn, warm cache. CPU is user and system time.\n\n\
-             - machine: {}, {} cores, {}, files on {}\n\
-             - ours: {} at {}\n\
-             - peers: fsverity {}, composefs {} (Debian), {}\n",
-            self.runs,
-            cpu_model()?,
-            std::thread::available_parallelism()?,
-            first_line(Command::new("uname").arg("-sr"))?,
-            filesystem(&workspace.target)?,
-            first_line(Command::new(&programs.treeseal).arg("--version"))?,
-            first_line(&mut git)?,
-            first_line(Command::new(&programs.fsverity).arg("--version"))?
-                .trim_start_matches("fsverity v"),
-            programs.composefs_version,
-            first_line(Command::new(&programs.cfsctl).arg("--version"))?,
-        ))
-    }
-
     /// The command lines, with the target directory's place on this machine left out.
     fn commands(&self, workspace: &Workspace) -> String {
         let target = workspace.target.display().to_string();
         let sides = self.results.iter().flat_map(|outcome| &outcome.contest.sides);
         sides.map(|side| command_line(side).replace(&target, "target") + "\n").collect()
     }
+}
+
+/// The machine and the versions of the programs, as a list.
+pub(super) fn circumstances(workspace: &Workspace, programs: &Programs) -> Result<String> {
+    let mut git = Command::new("git");
+    git.current_dir(&workspace.root).args(["describe", "--always", "--dirty"]);
+    Ok(format!(
+        "- machine: {}, {} cores, {}, files on {}\n\
+         - ours: {} at {}\n\
+         - peers: fsverity {}, composefs {} (Debian), {}\n",
+        cpu_model()?,
+        std::thread::available_parallelism()?,
+        first_line(Command::new("uname").arg("-sr"))?,
+        filesystem(&workspace.target)?,
+        first_line(Command::new(&programs.treeseal).arg("--version"))?,
+        first_line(&mut git)?,
+        first_line(Command::new(&programs.fsverity).arg("--version"))?
+            .trim_start_matches("fsverity v"),
+        programs.composefs_version,
+        first_line(Command::new(&programs.cfsctl).arg("--version"))?,
+    ))
 }
 
 fn command_line(side: &Side) -> String {

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What the tests run beside the programs of a minimal system, and the C compiler that building
+/// What the tests and benches run beside the programs of a minimal system, and the C compiler that building
 /// tough takes.
 const PACKAGES: &[&str] = &[
     "acl",
@@ -23,6 +23,7 @@ const PACKAGES: &[&str] = &[
     "swtpm",
     "time",
     "tpm2-tools",
+    "valgrind",
     "xz-utils",
 ];
 
