@@ -36,7 +36,14 @@ impl Pace {
     /// `None` where that is not known yet, or nothing moves.
     pub(super) fn seconds_for(&self, left: Amount) -> Option<u64> {
         let (done, time) = self.span().filter(|(_, time)| *time >= ENOUGH)?;
+        if left == Amount::default() {
+            return Some(0);
+        }
+        // Where nothing is left, or nothing moves, nothing can be said.
         let seconds = |left: u64, done: u64| {
+            if left == 0 {
+                return None;
+            }
             let milliseconds = (u128::from(left) * time.as_millis()).checked_div(done.into())?;
             u64::try_from(milliseconds.div_ceil(1000)).ok()
         };
@@ -105,6 +112,8 @@ mod tests {
         assert_eq!(pace(&[(1, 1, 0)]).bytes_per_second(), None);
         assert_eq!(pace(&[(1, 1, 0), (2, 2, 0)]).seconds_for(left), None);
         assert_eq!(pace(&[(1, 1, 0), (1, 1, 0), (1, 1, 0)]).seconds_for(left), None);
+        let files_alone = pace(&[(0, 9, 0), (1, 9, 0), (2, 9, 0)]);
+        assert_eq!(files_alone.seconds_for(Amount { files: 0, bytes: 1 }), None);
         // A large file alone.
         let one = pace(&[(0, 0, 0), (0, 10, 0), (0, 20, 0)]);
         assert_eq!(one.seconds_for(Amount { files: 1, bytes: 100 }), Some(10));
