@@ -196,11 +196,11 @@ fn write_json(operation: &str, state: &State) {
         "phase": code(phase),
         "files": done.files,
         "bytes": done.bytes,
-        "known_bytes": known_bytes,
-        "total_files": total.map(|total| total.files),
-        "total_bytes": total.map(|total| total.bytes),
-        "bytes_per_second": state.rate,
-        "seconds_left": state.seconds_left,
+        "knownBytes": known_bytes,
+        "totalFiles": total.map(|total| total.files),
+        "totalBytes": total.map(|total| total.bytes),
+        "bytesPerSecond": state.rate,
+        "secondsLeft": state.seconds_left,
         "done": state.is_done,
     });
     eprintln!("{line}");

@@ -224,7 +224,7 @@ fn what_gc_removed_is_read_again_and_the_seal_is_whole() {
     fs::remove_dir_all(machine.store().join("seals/test/gone")).unwrap();
     let removed = machine.run(["store", "gc"]).ok().text();
     assert!(removed.contains("removed 1 images, 2 objects, 1 sidecars"), "{removed}");
-    let objects = [filled(4096), filled(300_000)].map(|content| machine.object(&content));
+    let objects = [filled(4096), filled(600_000)].map(|content| machine.object(&content));
     assert!(objects.iter().all(|object| !object.exists()));
 
     // The files are unchanged and their digests known, but there is nothing that these stand for.

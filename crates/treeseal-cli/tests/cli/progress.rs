@@ -21,7 +21,7 @@ const LONG: Duration = Duration::from_millis(1800);
 const TOO_LONG: Duration = Duration::from_secs(60);
 
 /// Bytes and files of the sample tree: what has several names counts once.
-const SAMPLE: (u64, u64) = (4, 9 + 300_000 + 4096);
+const SAMPLE: (u64, u64) = (4, 9 + 600_000 + 4096);
 
 /// A machine with the FIFO `slow`.
 fn machine() -> Machine {
@@ -116,7 +116,7 @@ fn progress_lines(stderr: &str) -> Vec<Value> {
         line[name].as_u64().unwrap_or_else(|| panic!("no {name}: {line}"))
     };
     for pair in lines.windows(2) {
-        for name in ["files", "bytes", "known_bytes"] {
+        for name in ["files", "bytes", "knownBytes"] {
             assert!(number(&pair[0], name) <= number(&pair[1], name), "{name} fell: {pair:?}");
         }
         assert_eq!(pair[0]["done"], false, "{pair:?}");
@@ -125,7 +125,7 @@ fn progress_lines(stderr: &str) -> Vec<Value> {
         let mut names: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, FIELDS);
-        assert!(number(line, "known_bytes") <= number(line, "bytes"), "{line}");
+        assert!(number(line, "knownBytes") <= number(line, "bytes"), "{line}");
     }
     lines
 }
@@ -133,15 +133,15 @@ fn progress_lines(stderr: &str) -> Vec<Value> {
 /// The fields that are promised.
 const FIELDS: [&str; 10] = [
     "bytes",
-    "bytes_per_second",
+    "bytesPerSecond",
     "done",
     "files",
-    "known_bytes",
+    "knownBytes",
     "operation",
     "phase",
-    "seconds_left",
-    "total_bytes",
-    "total_files",
+    "secondsLeft",
+    "totalBytes",
+    "totalFiles",
 ];
 
 /// Runs a command with JSON progress and gives the last line, which must say that it is done.
@@ -150,8 +150,8 @@ fn last_line(machine: &Machine, words: &str) -> Value {
     let run = machine.does(&format!("{words} --progress json")).ok();
     let line = progress_lines(&run.stderr).pop().unwrap_or_else(|| panic!("{}", run.stderr));
     assert_eq!(line["done"], true);
-    assert_eq!(line["seconds_left"], 0);
-    assert_eq!((&line["total_files"], &line["total_bytes"]), (&line["files"], &line["bytes"]));
+    assert_eq!(line["secondsLeft"], 0);
+    assert_eq!((&line["totalFiles"], &line["totalBytes"]), (&line["files"], &line["bytes"]));
     line
 }
 
@@ -175,7 +175,7 @@ fn every_long_operation_ends_with_what_it_has_done() {
     expect(&machine, "image build tree -", ("image build", "image"), SAMPLE);
     expect(&machine, "diff ./tree ./tree", ("diff", "read"), (2 * SAMPLE.0, 2 * SAMPLE.1));
     // Objects: what is too small for one is in the image.
-    expect(&machine, "verify a/b/c/d --deep", ("verify", "check"), (2, 300_000 + 4096));
+    expect(&machine, "verify a/b/c/d --deep", ("verify", "check"), (2, 600_000 + 4096));
     // Files of every type, as the command counts them itself.
     let everything = machine.json("extract a/b/c/d whole");
     assert_eq!(everything["bytes"], SAMPLE.1);
@@ -201,12 +201,12 @@ fn what_a_seal_does_not_read_again_is_told_apart() {
     machine.sample_tree();
     // Files are known when they have not changed for a while.
     thread::sleep(Duration::from_millis(3100));
-    assert_eq!(last_line(&machine, "seal tree --stream a/b/c/d")["known_bytes"], 0);
+    assert_eq!(last_line(&machine, "seal tree --stream a/b/c/d")["knownBytes"], 0);
     let run = machine.does("seal tree --stream a/b/c/d --progress json --json").ok();
     let sealed: Value = serde_json::from_str(&run.text()).unwrap();
     let line = progress_lines(&run.stderr).pop().unwrap();
-    assert_eq!(line["known_bytes"], 300_000 + 4096, "{line}");
-    assert_eq!(line["known_bytes"], sealed["known"]["bytes"]);
+    assert_eq!(line["knownBytes"], 600_000 + 4096, "{line}");
+    assert_eq!(line["knownBytes"], sealed["known"]["bytes"]);
     assert_eq!(line["bytes"], SAMPLE.1);
 }
 
@@ -234,9 +234,9 @@ fn json_lines_come_while_it_takes_and_beside_json_results() {
     assert_eq!((&last["files"], &last["bytes"]), (&2.into(), &(fed + (3 << 20)).into()));
     // Nobody knows how much a FIFO has to give, so nobody knows how long it takes.
     for line in before {
-        assert_eq!([&line["total_files"], &line["seconds_left"]], [&Value::Null, &Value::Null]);
+        assert_eq!([&line["totalFiles"], &line["secondsLeft"]], [&Value::Null, &Value::Null]);
     }
-    assert!(before.last().unwrap()["bytes_per_second"].as_u64().unwrap() > 0);
+    assert!(before.last().unwrap()["bytesPerSecond"].as_u64().unwrap() > 0);
 }
 
 #[test]
