@@ -97,7 +97,10 @@ impl Progress {
 
     /// Bytes of a file have been dealt with.
     pub fn add_bytes(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        // The end of a file is told like the rest of it, and need not disturb the other threads.
+        if bytes > 0 {
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     /// A file is done, whose bytes were counted.

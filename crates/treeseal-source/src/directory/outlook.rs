@@ -24,13 +24,10 @@ impl Outlook {
         self.items.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn add_file(&self, bytes: u64) {
-        self.files.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
     /// All files of an item were seen. With the last item this gives what there is to read.
-    pub(super) fn finish_item(&self) -> Option<Amount> {
+    pub(super) fn finish_item(&self, seen: Amount) -> Option<Amount> {
+        self.files.fetch_add(seen.files, Ordering::Relaxed);
+        self.bytes.fetch_add(seen.bytes, Ordering::Relaxed);
         // Whoever is last must see what the others have added.
         let is_last = self.items.fetch_sub(1, Ordering::AcqRel) == 1;
         is_last.then(|| Amount {

@@ -23,7 +23,7 @@ use super::names::{Listed, Names};
 use super::outlook::Outlook;
 use super::queue::{Queue, StopOnDrop};
 use super::{ImportError, ImportOptions, Imported, Xattrs};
-use crate::{Phase, Progress};
+use crate::{Amount, Phase, Progress};
 
 /// Largest content that becomes part of the image, in bytes: what `mkcomposefs` takes.
 const INLINE_LIMIT: usize = 64;
@@ -125,8 +125,8 @@ struct OpenDirectory {
 struct Worker<'a, S: ContentSink> {
     shared: &'a Shared<'a, S>,
     found: Found,
-    /// Whether the item at hand may still lead to files that nobody has seen.
-    is_looking: bool,
+    /// The files that were seen for the item at hand; nothing once it leads to no more.
+    seen: Option<Amount>,
     content: Vec<u8>,
     listing: ListBuffer,
     xattrs: XattrBuffer,
@@ -192,7 +192,7 @@ impl<'a, S: ContentSink> Worker<'a, S> {
         Self {
             shared,
             found: Found::default(),
-            is_looking: false,
+            seen: None,
             content: vec![0; BUFFER_BYTES],
             listing: ListBuffer::default(),
             xattrs: XattrBuffer::default(),
@@ -204,7 +204,7 @@ impl<'a, S: ContentSink> Worker<'a, S> {
         let mut has_finished_one = false;
         while let Some(item) = self.shared.queue.next(has_finished_one) {
             has_finished_one = true;
-            self.is_looking = true;
+            self.seen = Some(Amount::default());
             match self.work_on(item) {
                 Ok(()) => self.has_looked(),
                 Err(error) => self.shared.fail(error),
@@ -215,8 +215,8 @@ impl<'a, S: ContentSink> Worker<'a, S> {
 
     /// The item at hand leads to no more files than were seen by now.
     fn has_looked(&mut self) {
-        if std::mem::take(&mut self.is_looking)
-            && let Some(total) = self.shared.outlook.finish_item()
+        if let Some(seen) = self.seen.take()
+            && let Some(total) = self.shared.outlook.finish_item(seen)
         {
             self.shared.progress.expect(total);
         }
@@ -376,7 +376,10 @@ impl<'a, S: ContentSink> Worker<'a, S> {
         if file_type == FileType::Regular {
             self.found.stats.files += 1;
             self.found.stats.bytes += stat.size;
-            self.shared.outlook.add_file(stat.size);
+            if let Some(seen) = &mut self.seen {
+                seen.files += 1;
+                seen.bytes = seen.bytes.saturating_add(stat.size);
+            }
             if stat.size >= LARGE_FILE {
                 // It is the last of its item.
                 self.has_looked();
