@@ -240,7 +240,7 @@ impl Check<'_> {
             Ok(opened) => opened,
             Err(error) => return self.unreadable(&named, error.into()),
         };
-        if !ShortFiles::<Named>::takes(&params(&named.digest), size) {
+        if !params(&named.digest).is_short(size) {
             return self.check_long(&named, &file, size, buffers);
         }
         let short = &mut buffers.short;
