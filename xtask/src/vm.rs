@@ -49,7 +49,7 @@ pub(crate) fn run(workspace: &Workspace, options: &[&str]) -> Result<()> {
     fs::create_dir_all(dir.join("logs")).context("creating target/vm")?;
     let tools = Tools::fetch(&dir)?;
     let mut outcomes = Vec::new();
-    for series in wanted.series.iter() {
+    for series in &wanted.series {
         let host = Host::prepare(&dir, &series.kernel(&dir, &tools)?, &tools, &programs)?;
         outcomes.extend(guest_tests::run(&host, &wanted.tests)?);
         outcomes.extend(wanted.scenarios.iter().map(|scenario| run_scenario(&host, scenario)));
@@ -145,4 +145,41 @@ fn summarize(outcomes: &[Outcome], logs: &Path) -> Result<()> {
     );
     ensure!(failed == 0, "{failed} failed in virtual machines; consoles: {}", logs.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(words: &[&str]) -> Result<(Vec<&'static str>, Vec<String>, usize)> {
+        let tests = ["a-test".to_owned(), "another-test".to_owned()];
+        let wanted = Wanted::of(&Options::parse(words)?, &tests)?;
+        let series = wanted.series.iter().map(|series| series.name).collect();
+        let tests = wanted.tests.iter().map(|name| (*name).to_owned()).collect();
+        Ok((series, tests, wanted.scenarios.len()))
+    }
+
+    #[test]
+    fn without_names_everything_runs_with_all_kernels() {
+        let (series, tests, scenarios) = wanted(&[]).unwrap();
+        assert_eq!(series, ["6.12", "7.3"]);
+        assert_eq!(tests, ["a-test", "another-test"]);
+        assert_eq!(scenarios, SCENARIOS.len());
+    }
+
+    #[test]
+    fn names_and_a_kernel_narrow_it_down() {
+        let (series, tests, scenarios) = wanted(&["a-test", "--kernel", "7.3"]).unwrap();
+        assert_eq!((series, tests, scenarios), (vec!["7.3"], vec!["a-test".to_owned()], 0));
+        let (_, tests, scenarios) = wanted(&[SCENARIOS[0].0]).unwrap();
+        assert_eq!((tests.len(), scenarios), (0, 1));
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        let error = |words| wanted(words).unwrap_err().to_string();
+        assert_eq!(error(&["a-tset"]), "there is no a-tset: see cargo xtask vm --list");
+        assert_eq!(error(&["--kernel", "6.1"]), "there are only the kernels 6.12, 7.3");
+        assert!(error(&["--lsit"]).starts_with("not understood: --lsit\n"));
+    }
 }

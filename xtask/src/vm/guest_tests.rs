@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::host::{BOOT_TIME, Host};
 use super::machine::{Machine, Next};
-use super::report::Report;
+use super::report::{READY, Report};
 use crate::process::output;
 use anyhow::{Result, ensure};
 use std::path::Path;
@@ -30,7 +30,7 @@ pub(super) fn run(host: &Host, names: &[&str]) -> Result<Vec<Outcome>> {
         let Some(rest @ [first, ..]) = names.get(outcomes.len()..) else { break };
         let machine = host.machine_with_scratch_disks(&format!("tests-{number}"));
         let machine = machine.argument(format!("vm.tests={}", rest.join(","))).start()?;
-        machine.wait_for("ready", BOOT_TIME)?;
+        machine.wait_for(READY, BOOT_TIME)?;
         let found = Watch::new(host.series(), TEST_TIME).until_end(&machine);
         ensure!(!found.is_empty(), "{first} was not started{}", machine.last_lines());
         outcomes.extend(found);
@@ -87,7 +87,7 @@ impl Watch {
             Report::Kernel(line) => self.add_lines(&format!("kernel: {line}")),
             Report::Ok(name) => self.finish(self.runs(name)),
             Report::Failed(_) => self.finish(false),
-            Report::Ready | Report::Said(_) | Report::End => {}
+            Report::End => {}
         }
     }
 

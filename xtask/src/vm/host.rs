@@ -3,13 +3,14 @@
 use super::initramfs::{Contents, concatenate};
 use super::kernel::Kernel;
 use super::machine::{Accelerator, Disk, MachineBuilder};
+use super::report::READY;
 use super::tools::Tools;
 use crate::process::run_quietly;
 use crate::static_programs;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -23,6 +24,9 @@ const MODULES: [&str; 6] = ["virtio_blk", "loop", "erofs", "overlay", "btrfs", "
 
 /// More than the smallest btrfs, and room for what tests write. What is not written takes no space.
 const DISK_BYTES: u64 = 512 << 20;
+
+/// One file of zeros serves as all scratch disks: what is written to them lies elsewhere.
+const SCRATCH_DISK: &str = "scratch.disk";
 
 /// As many as `crates/treeseal-vm/src/guest.rs` knows of.
 const SCRATCH_DISKS: usize = 3;
@@ -94,13 +98,10 @@ impl Host {
 
     /// Whether a machine gets as far as to be prepared. KVM may be there and still not work.
     fn boots(&self) -> bool {
-        let boots = |machine: MachineBuilder| machine.start()?.wait_for("ready", PROBE_TIME);
+        let boots = |machine: MachineBuilder| machine.start()?.wait_for(READY, PROBE_TIME);
         Path::new("/dev/kvm").exists() && boots(self.machine("kvm-probe")).is_ok()
     }
 }
-
-/// One file of zeros serves as all scratch disks: what is written to them lies elsewhere.
-const SCRATCH_DISK: &str = "scratch.disk";
 
 fn pack_initramfs(dir: &Path, kernel: &Kernel, tools: &Tools, programs: &Path) -> Result<PathBuf> {
     let base = base_archive(dir, kernel, tools)?;
@@ -112,6 +113,7 @@ fn pack_initramfs(dir: &Path, kernel: &Kernel, tools: &Tools, programs: &Path) -
     contents.pack(&own)?;
     let whole = dir.join(format!("initramfs-{}.cpio", kernel.series));
     concatenate(&[&base, &own], &whole)?;
+    fs::remove_file(&own).with_context(|| format!("removing {}", own.display()))?;
     Ok(whole)
 }
 
@@ -126,7 +128,7 @@ fn base_archive(dir: &Path, kernel: &Kernel, tools: &Tools) -> Result<PathBuf> {
     }
     let contents = Contents::in_dir(&dir.join("contents"))?;
     tools.add_to(&contents)?;
-    add_modules(&contents, &kernel.modules(&MODULES, tools)?, dir)?;
+    add_modules(&contents, &kernel.modules(&MODULES, tools)?)?;
     contents.pack(&archive)?;
     // Written last, so that half an archive is not taken for a whole one.
     fs::write(&made_from, wanted).with_context(|| format!("writing {}", made_from.display()))?;
@@ -134,18 +136,15 @@ fn base_archive(dir: &Path, kernel: &Kernel, tools: &Tools) -> Result<PathBuf> {
 }
 
 /// Adds decompressed modules, and the order in which they are loaded.
-fn add_modules(contents: &Contents, modules: &[PathBuf], dir: &Path) -> Result<()> {
-    let decompressed = dir.join("module.ko");
+fn add_modules(contents: &Contents, modules: &[PathBuf]) -> Result<()> {
     let mut order = String::new();
     for module in modules {
         let name = module.file_stem().unwrap_or_default().to_string_lossy();
-        let file = File::create(&decompressed).context("creating a module")?;
-        run_quietly(
-            Command::new("xz").args(["--decompress", "--stdout"]).arg(module).stdout(file),
-        )?;
-        contents.add(&decompressed, format!("modules/{name}"))?;
+        let decompressed = contents.create(format!("modules/{name}"))?;
+        let mut xz = Command::new("xz");
+        run_quietly(xz.args(["--decompress", "--stdout"]).arg(module).stdout(decompressed))?;
         // Writing to a String cannot fail.
         let _ = writeln!(order, "/modules/{name}");
     }
-    contents.write("modules/order", order.as_bytes())
+    contents.write("modules/order", &order)
 }

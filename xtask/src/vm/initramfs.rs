@@ -31,9 +31,15 @@ impl Contents {
         Ok(())
     }
 
-    pub(super) fn write(&self, at: impl AsRef<Path>, content: &[u8]) -> Result<()> {
+    /// A new file, to be written.
+    pub(super) fn create(&self, at: impl AsRef<Path>) -> Result<File> {
         let to = self.place(at.as_ref())?;
-        fs::write(&to, content).with_context(|| format!("writing {}", to.display()))
+        File::create(&to).with_context(|| format!("creating {}", to.display()))
+    }
+
+    pub(super) fn write(&self, at: &str, content: &str) -> Result<()> {
+        let written = self.create(at)?.write_all(content.as_bytes());
+        written.with_context(|| format!("writing {at}"))
     }
 
     pub(super) fn link(&self, at: impl AsRef<Path>, target: &str) -> Result<()> {

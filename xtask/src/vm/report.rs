@@ -4,16 +4,17 @@
 
 const PREFIX: &str = "@treeseal-vm ";
 
-/// A line of the report.
+/// The line of a machine that is prepared.
+pub(super) const READY: &str = "@treeseal-vm ready";
+
+/// What is reported of tests.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Report<'a> {
-    Ready,
     Start(&'a str),
     Output(&'a str),
     Kernel(&'a str),
     Ok(&'a str),
     Failed(&'a str),
-    Said(&'a str),
     End,
 }
 
@@ -24,13 +25,11 @@ impl<'a> Report<'a> {
         let (_, report) = line.split_once(PREFIX)?;
         let (word, rest) = report.split_once(' ').unwrap_or((report, ""));
         match word {
-            "ready" => Some(Self::Ready),
             "start" => Some(Self::Start(rest)),
             "output" => Some(Self::Output(rest)),
             "kernel" => Some(Self::Kernel(rest)),
             "ok" => Some(Self::Ok(rest)),
             "failed" => Some(Self::Failed(rest)),
-            "said" => Some(Self::Said(rest)),
             "end" => Some(Self::End),
             _ => None,
         }

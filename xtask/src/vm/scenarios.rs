@@ -4,6 +4,7 @@
 
 use super::host::{BOOT_TIME, Host};
 use super::machine::{Disk, Machine};
+use super::report::READY;
 use anyhow::Result;
 use std::time::Duration;
 
@@ -32,6 +33,6 @@ fn synced_file_outlives_power_cut(host: &Host) -> Result<()> {
 fn start(host: &Host, log: &str, disk: &Disk, step: &str) -> Result<Machine> {
     let machine = host.machine(log).disk(disk.clone());
     let machine = machine.argument(format!("vm.step={step}")).start()?;
-    machine.wait_for("ready", BOOT_TIME)?;
+    machine.wait_for(READY, BOOT_TIME)?;
     Ok(machine)
 }

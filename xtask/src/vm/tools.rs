@@ -57,7 +57,7 @@ impl Tools {
     /// Those below `dir`, fetched when they are not there.
     pub(super) fn fetch(dir: &Path) -> Result<Self> {
         let tools = Self { root: dir.join("tools") };
-        let wanted = format!("{SUITE}: {}\n", PACKAGES.join(" "));
+        let wanted = packages();
         // Written last, so a half-made root is not taken for a whole one.
         let made_from = tools.root.join("made-from.txt");
         if fs::read_to_string(&made_from).is_ok_and(|made| made == wanted) {
@@ -72,7 +72,7 @@ impl Tools {
 
     /// What is in them, for those who keep something made of it.
     pub(super) fn description(&self) -> String {
-        format!("{SUITE}: {} {BUSYBOX} {SETTINGS}", PROGRAMS.join(" "))
+        format!("{}{} {BUSYBOX} {SETTINGS}", packages(), PROGRAMS.join(" "))
     }
 
     /// A program of the packages, to be run on this machine.
@@ -115,4 +115,8 @@ impl Tools {
         }
         Ok(found)
     }
+}
+
+fn packages() -> String {
+    format!("{SUITE}: {}\n", PACKAGES.join(" "))
 }
