@@ -4,8 +4,9 @@ use std::hash::RandomState;
 use hashbrown::HashTable;
 use treeseal_verity::FileDigest;
 
+use crate::digests::{DigestList, Renumbering};
 use crate::intern::{Arena, Interner, Lists, Span, Strings, Values, index, number};
-use crate::tree::{ContentRecord, DigestId, EntryKind, EntryRecord, InodeRecord, PathId};
+use crate::tree::{ContentRecord, EntryKind, EntryRecord, InodeRecord, PathId};
 use crate::{
     FileType, InodeId, Metadata, NameError, Payload, Tree, TreeError, XattrError, XattrSetId,
     limits,
@@ -19,7 +20,7 @@ pub struct TreeBuilder {
     entries: Vec<EntryRecord>,
     names: Arena,
     payloads: Arena,
-    digests: Interner<Strings>,
+    digests: DigestList,
     strings: Interner<Strings>,
     xattr_pairs: Interner<Values<(u32, u32)>>,
     xattr_sets: Interner<Lists>,
@@ -159,12 +160,15 @@ impl TreeBuilder {
         }
         // The tables are no longer needed; freeing them first keeps the peak of memory low.
         self.directories = DirectoryTable::default();
+        let (digests, renumbering) = self.digests.deduplicate();
+        self.inodes.iter_mut().for_each(|inode| inode.content.renumber_digests(&renumbering));
+        drop(renumbering);
         let mut tree = Tree {
             inodes: self.inodes,
             entries: self.entries,
             names: self.names,
             payloads: self.payloads,
-            digests: self.digests.freeze(),
+            digests,
             strings: self.strings.freeze(),
             xattr_pairs: self.xattr_pairs.freeze(),
             xattr_sets: self.xattr_sets.freeze(),
@@ -234,23 +238,20 @@ impl TreeBuilder {
         digest: Option<FileDigest>,
         payload: Option<&[u8]>,
     ) -> Result<ContentRecord, TreeError> {
-        let digest = match digest {
-            None => None,
-            Some(digest) => Some(DigestId(self.digests.intern(digest.as_bytes())?)),
-        };
+        let id = digest.map(|digest| self.digests.push(&digest)).transpose()?;
         let payload = match payload {
             None | Some([]) => Payload::None,
             Some(path) => {
                 check_payload(path)?;
-                match digest_of_object_path(path) {
-                    Some(named) => {
-                        Payload::Object(DigestId(self.digests.intern(named.as_bytes())?))
-                    }
-                    None => Payload::Path(PathId(self.strings.intern(path)?)),
+                match (digest_of_object_path(path), id) {
+                    // As a rule it is the file's own, which was added just now.
+                    (Some(named), Some(id)) if digest == Some(named) => Payload::Object(id),
+                    (Some(named), _) => Payload::Object(self.digests.push(&named)?),
+                    (None, _) => Payload::Path(PathId(self.strings.intern(path)?)),
                 }
             }
         };
-        Ok(ContentRecord::External { digest, payload })
+        Ok(ContentRecord::External { digest: id, payload })
     }
 
     fn push_entry(
@@ -269,6 +270,16 @@ impl TreeBuilder {
             *count += 1;
         }
         Ok(entry)
+    }
+}
+
+impl ContentRecord {
+    fn renumber_digests(&mut self, renumbering: &Renumbering) {
+        let Self::External { digest, payload } = self else { return };
+        *digest = digest.map(|id| renumbering.new_id(id));
+        if let Payload::Object(id) = payload {
+            *id = renumbering.new_id(*id);
+        }
     }
 }
 
