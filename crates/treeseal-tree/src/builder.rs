@@ -48,6 +48,14 @@ pub enum NodeContent<'a> {
     Directory,
     /// Regular file whose content becomes part of the image, at most 5000 bytes.
     Inline(&'a [u8]),
+    /// Regular file whose content is the object of its digest. As `External` with the digest and
+    /// its [`object_path`](FileDigest::object_path), without the detour over text.
+    Object {
+        /// Bytes of content.
+        size: u64,
+        /// The file digest.
+        digest: FileDigest,
+    },
     /// Regular file whose content is an object.
     External {
         /// Bytes of content. A file of no bytes has no object, whatever else is said.
@@ -73,6 +81,14 @@ impl TreeBuilder {
     /// An empty builder.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes room for so many inodes, names and distinct digests, where that is known beforehand. More
+    /// may come.
+    pub fn reserve(&mut self, inodes: usize, names: usize, digests: usize) {
+        self.inodes.reserve(inodes);
+        self.entries.reserve(names);
+        self.digests.reserve(digests);
     }
 
     /// A set of extended attributes by full name and value, in any order. Of several with one name
@@ -206,14 +222,21 @@ impl TreeBuilder {
             NodeContent::Inline(content) if content.len() > limits::INLINE_CONTENT => {
                 return Err(TreeError::InlineContent { found: content.len() });
             }
-            NodeContent::Inline([]) | NodeContent::External { size: 0, .. } => {
-                (0, ContentRecord::Nothing)
-            }
+            NodeContent::Inline([])
+            | NodeContent::Object { size: 0, .. }
+            | NodeContent::External { size: 0, .. } => (0, ContentRecord::Nothing),
             NodeContent::Inline(content) => {
                 (content.len() as u64, ContentRecord::Stored(self.payloads.push(content)?))
             }
-            NodeContent::External { size, .. } if size > limits::FILE_SIZE => {
+            NodeContent::Object { size, .. } | NodeContent::External { size, .. }
+                if size > limits::FILE_SIZE =>
+            {
                 return Err(TreeError::FileSize { found: size });
+            }
+            NodeContent::Object { size, digest } => {
+                let digest = self.store_digest(&digest)?;
+                let payload = Payload::Object(digest);
+                (size, ContentRecord::External { digest: Some(digest), payload })
             }
             NodeContent::External { size, digest, payload } => {
                 (size, self.store_external(digest, payload)?)
@@ -234,23 +257,22 @@ impl TreeBuilder {
         digest: Option<FileDigest>,
         payload: Option<&[u8]>,
     ) -> Result<ContentRecord, TreeError> {
-        let digest = match digest {
-            None => None,
-            Some(digest) => Some(DigestId(self.digests.intern(digest.as_bytes())?)),
-        };
+        let digest = digest.map(|digest| self.store_digest(&digest)).transpose()?;
         let payload = match payload {
             None | Some([]) => Payload::None,
             Some(path) => {
                 check_payload(path)?;
                 match digest_of_object_path(path) {
-                    Some(named) => {
-                        Payload::Object(DigestId(self.digests.intern(named.as_bytes())?))
-                    }
+                    Some(named) => Payload::Object(self.store_digest(&named)?),
                     None => Payload::Path(PathId(self.strings.intern(path)?)),
                 }
             }
         };
         Ok(ContentRecord::External { digest, payload })
+    }
+
+    fn store_digest(&mut self, digest: &FileDigest) -> Result<DigestId, TreeError> {
+        self.digests.intern(digest.as_bytes()).map(DigestId)
     }
 
     fn push_entry(
@@ -277,7 +299,7 @@ impl NodeContent<'_> {
     pub const fn file_type(&self) -> FileType {
         match self {
             Self::Directory => FileType::Directory,
-            Self::Inline(_) | Self::External { .. } => FileType::Regular,
+            Self::Inline(_) | Self::Object { .. } | Self::External { .. } => FileType::Regular,
             Self::Symlink(_) => FileType::Symlink,
             Self::BlockDevice(_) => FileType::BlockDevice,
             Self::CharDevice(_) => FileType::CharDevice,

@@ -74,6 +74,12 @@ impl<S: Store> Interner<S> {
         Ok(new)
     }
 
+    /// Makes room for so many more values in the lookup table.
+    pub(crate) fn reserve(&mut self, values: usize) {
+        let Self { store, table, seed } = self;
+        table.reserve(values, |&other| seed.hash_one(store.at(other)));
+    }
+
     /// Gives up the lookup table, for a value that nothing is added to any more.
     pub(crate) fn freeze(self) -> S {
         self.store

@@ -160,6 +160,11 @@ impl Found {
         }
     }
 
+    /// How many digests there are, each counted as often as it was found.
+    pub(super) fn digest_count(&self) -> usize {
+        self.digests.len() / DIGEST_UNIT
+    }
+
     fn stored(&self, inode: &Inode) -> &[u8] {
         // It was added with this length.
         let length = usize::try_from(inode.size).unwrap_or(usize::MAX);
@@ -173,7 +178,7 @@ impl Found {
     }
 
     fn add_digest(&mut self, digest: &FileDigest) -> Result<u32, TreeError> {
-        let unit = number(self.digests.len() / DIGEST_UNIT, "distinct digests")?;
+        let unit = number(self.digest_count(), "distinct digests")?;
         self.digests.extend_from_slice(digest.as_bytes());
         self.digests.resize(self.digests.len().next_multiple_of(DIGEST_UNIT), 0);
         Ok(unit)
