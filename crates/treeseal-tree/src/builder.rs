@@ -49,6 +49,14 @@ pub enum NodeContent<'a> {
     Directory,
     /// Regular file whose content becomes part of the image, at most 5000 bytes.
     Inline(&'a [u8]),
+    /// Regular file whose content is the object of its digest. As `External` with the digest and
+    /// its [`object_path`](FileDigest::object_path), without the detour over text.
+    Object {
+        /// Bytes of content.
+        size: u64,
+        /// The file digest.
+        digest: FileDigest,
+    },
     /// Regular file whose content is an object.
     External {
         /// Bytes of content. A file of no bytes has no object, whatever else is said.
@@ -74,6 +82,12 @@ impl TreeBuilder {
     /// An empty builder.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes room for so many inodes and names, where that is known beforehand. More may come.
+    pub fn reserve(&mut self, inodes: usize, names: usize) {
+        self.inodes.reserve(inodes);
+        self.entries.reserve(names);
     }
 
     /// A set of extended attributes by full name and value, in any order. Of several with one name
@@ -210,14 +224,21 @@ impl TreeBuilder {
             NodeContent::Inline(content) if content.len() > limits::INLINE_CONTENT => {
                 return Err(TreeError::InlineContent { found: content.len() });
             }
-            NodeContent::Inline([]) | NodeContent::External { size: 0, .. } => {
-                (0, ContentRecord::Nothing)
-            }
+            NodeContent::Inline([])
+            | NodeContent::Object { size: 0, .. }
+            | NodeContent::External { size: 0, .. } => (0, ContentRecord::Nothing),
             NodeContent::Inline(content) => {
                 (content.len() as u64, ContentRecord::Stored(self.payloads.push(content)?))
             }
-            NodeContent::External { size, .. } if size > limits::FILE_SIZE => {
+            NodeContent::Object { size, .. } | NodeContent::External { size, .. }
+                if size > limits::FILE_SIZE =>
+            {
                 return Err(TreeError::FileSize { found: size });
+            }
+            NodeContent::Object { size, digest } => {
+                let digest = self.digests.push(&digest)?;
+                let payload = Payload::Object(digest);
+                (size, ContentRecord::External { digest: Some(digest), payload })
             }
             NodeContent::External { size, digest, payload } => {
                 (size, self.store_external(digest, payload)?)
@@ -288,7 +309,7 @@ impl NodeContent<'_> {
     pub const fn file_type(&self) -> FileType {
         match self {
             Self::Directory => FileType::Directory,
-            Self::Inline(_) | Self::External { .. } => FileType::Regular,
+            Self::Inline(_) | Self::Object { .. } | Self::External { .. } => FileType::Regular,
             Self::Symlink(_) => FileType::Symlink,
             Self::BlockDevice(_) => FileType::BlockDevice,
             Self::CharDevice(_) => FileType::CharDevice,
