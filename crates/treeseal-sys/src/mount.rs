@@ -19,4 +19,4 @@ pub use detached::{DetachedMount, Unmount, unmount};
 pub use erofs::mount_erofs;
 pub use error::{MountError, MountStep};
 pub use overlay::{Overlay, OverlayVerity, Upper, mount_overlay};
-pub use table::{MountEntry, MountTableError, mount_of, mount_table, parse_mount_table};
+pub use table::{MountEntry, MountTableError, mount_of, mount_table};

@@ -95,7 +95,7 @@ fn mount_id(file: impl AsFd) -> Result<u64, MountTableError> {
 
 /// Parses the text of `/proc/self/mountinfo`, whose format is in the kernel's
 /// `Documentation/filesystems/proc.rst`.
-pub fn parse_mount_table(text: &[u8]) -> Result<Vec<MountEntry>, MountTableError> {
+fn parse_mount_table(text: &[u8]) -> Result<Vec<MountEntry>, MountTableError> {
     let lines = text.split(|byte| *byte == b'\n').enumerate();
     lines
         .filter(|(_, line)| !line.is_empty())
