@@ -4,6 +4,7 @@ mod cat;
 mod diff;
 mod digest;
 mod docs;
+mod enable;
 mod extract;
 mod floor;
 mod freshen;
@@ -12,6 +13,7 @@ mod import;
 mod key;
 mod log;
 mod ls;
+mod measure;
 mod root;
 mod seal;
 mod sign;
@@ -45,6 +47,8 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Outcome,
         Command::Freshen(freshen) => freshen::run(freshen, output),
         Command::Floor(floor) => floor::run(floor, output),
         Command::Digest(digest) => digest::run(digest, output),
+        Command::Enable(enable) => enable::run(enable, output),
+        Command::Measure(measure) => measure::run(measure, output),
         Command::Image(image) => image::run(image, output),
         Command::Store(store) => store::run(store, output),
         Command::Docs(docs) => docs::run(docs, output),
