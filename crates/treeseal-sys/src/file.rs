@@ -20,6 +20,6 @@ pub use filesystem::{FilesystemId, filesystem_with_change_times};
 pub use limit::raise_descriptor_limit;
 pub use read::read_file_limited;
 pub use restore::{Attributes, Owner, Special, restore_attributes};
-pub(crate) use stat::is_regular;
 pub use stat::{FileId, Stat, Timestamp, stat_file};
+pub(crate) use stat::{has_verity, is_regular};
 pub use xattr::{Xattr, XattrBuffer, file_xattrs};

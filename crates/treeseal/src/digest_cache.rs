@@ -20,7 +20,7 @@
 //! `docs/semantics.md` says what is not noticed.
 
 use std::collections::HashMap;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -136,6 +136,13 @@ impl ContentSink for CachedSink<'_, '_> {
     type Error = StoreError;
 
     fn put(&self, content: &mut FileContent<'_>) -> Result<FileDigest, StoreError> {
+        if self.cache.is_some()
+            && content.has_verity()
+            && let Some(digest) = self.sink.put_measured(content.as_fd(), content.size())?
+        {
+            content.skip();
+            return Ok(digest);
+        }
         self.sink.put(content)
     }
 

@@ -133,6 +133,34 @@ pub(super) fn read_content(
     Ok(Content { digest, size: offset, sidecar: comparison.result })
 }
 
+/// How a sidecar compares with an object of `size` bytes whose content is not read: leaves that lead to
+/// its digest are the right ones.
+pub(super) fn check_sidecar(
+    digest: &FileDigest,
+    size: u64,
+    params: &Params,
+    sidecar: Option<Option<(File, u64)>>,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Sidecar> {
+    let mut comparison = Comparison::new(params, size, sidecar);
+    let Some(file) = &comparison.file else { return Ok(comparison.result) };
+    buffer.resize(run_size(params), 0);
+    let mut upper = UpperLevels::new(params.clone());
+    let found = sidecar_size(params, size);
+    let mut offset = comparison.offset;
+    while offset < found {
+        let filled = read_full_at(file, buffer, offset)?;
+        upper.update(&buffer[..filled]);
+        offset += buffer.len() as u64;
+    }
+    let (led_to, levels) = upper.finish(size);
+    if led_to != *digest {
+        return Ok(Sidecar::Wrong { found });
+    }
+    comparison.upper(&levels)?;
+    Ok(comparison.result)
+}
+
 /// A sidecar that is compared block by block while the content is read.
 struct Comparison {
     file: Option<File>,

@@ -119,6 +119,7 @@ mod tests {
             gid: 0,
             device: 0,
             size: 4096,
+            has_verity: false,
             mtime: Timestamp { seconds: 1_700_000_000, nanoseconds: 1 },
             ctime: Timestamp { seconds: 1_700_000_001, nanoseconds: 2 },
         }
