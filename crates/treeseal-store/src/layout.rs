@@ -5,8 +5,6 @@ use core::fmt;
 use treeseal_trust::{Sequence, Stream};
 use treeseal_verity::{FileDigest, Geometry, Params};
 
-use crate::runs::run_size;
-
 /// A kind of file that is named by a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
@@ -78,7 +76,7 @@ pub(crate) fn params(digest: &FileDigest) -> Params {
 /// Size of the sidecar of an object of this size; 0 when it has none. Content of one run is read
 /// and hashed at once by whoever needs any of it, so a tree of a single hash block saves nothing.
 pub(crate) fn sidecar_size(params: &Params, size: u64) -> u64 {
-    if size <= run_size(params) as u64 {
+    if params.is_short(size) {
         return 0;
     }
     Geometry::new(params, size).tree_size()

@@ -1,4 +1,4 @@
-//! Content checked in runs: as many blocks as one hash block holds hashes for.
+//! Content checked in runs ([`Params::run_size`]).
 //!
 //! The hashes of one run are exactly one hash block of the tree's leaf level, so a [`Digester`]
 //! that is given a single run builds just that block. Those blocks in order are the leaf level,
@@ -8,11 +8,6 @@
 //! one run and 1/16384 of the size.
 
 use treeseal_verity::{Digester, FileDigest, Hasher, Params, descriptor};
-
-/// Bytes in a run: 512 KiB for SHA-256, 256 KiB for SHA-512.
-pub(crate) fn run_size(params: &Params) -> usize {
-    params.block_size() * params.hashes_per_block()
-}
 
 /// The hash block over a run that is not empty, padded to a whole block.
 pub(crate) fn leaf_block(params: &Params, run: &[u8]) -> Vec<u8> {
@@ -74,7 +69,7 @@ mod tests {
     fn runs_give_the_same_digest_and_tree_as_the_whole() {
         for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha512] {
             let params = Params::with_algorithm(algorithm);
-            let run = run_size(&params);
+            let run = params.run_size();
             for size in [4097, 8192, run - 1, run, run + 1, run + 4096, 3 * run + 5000] {
                 let content: Vec<u8> = (0..=250u8).cycle().take(size).collect();
                 let mut whole = Digester::with_tree(params.clone());

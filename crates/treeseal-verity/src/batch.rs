@@ -6,8 +6,7 @@ use crate::{FileDigest, Params};
 /// Computes the digests of many short contents together, so that wide implementations are busy
 /// where each content has only a block or two. Gives what a [`Digester`](crate::Digester) gives.
 ///
-/// Content is *short* when its hashes fit one hash block: up to 512 KiB for SHA-256 and 256 KiB for
-/// SHA-512 with blocks of 4096 bytes. Needs memory of twice that.
+/// What is short, [`Params::is_short`] says. Needs memory of two runs ([`Params::run_size`]).
 pub struct Batch {
     params: Params,
     hasher: BlockHasher,
@@ -25,18 +24,9 @@ impl Batch {
     pub fn new(params: Params) -> Self {
         let hasher = params.block_hasher();
         let descriptor_hasher = BlockHasher::new(params.algorithm(), &[]);
-        let capacity = 2 * Self::most(&params) + params.block_size();
+        let capacity = 2 * params.run_size() + params.block_size();
         let blocks = vec![0; capacity];
         Self { params, hasher, descriptor_hasher, blocks, used: 0, sizes: Vec::new() }
-    }
-
-    /// Bytes of the longest short content.
-    pub fn longest(&self) -> usize {
-        Self::most(&self.params)
-    }
-
-    fn most(params: &Params) -> usize {
-        params.block_size() * params.hashes_per_block()
     }
 
     /// Where to put the next content, and [`add`](Self::add) it then: at least `size` bytes. `None` if
@@ -51,7 +41,7 @@ impl Batch {
     ///
     /// More than was room for, or content that is not short, is a mistake of the caller and panics.
     pub fn add(&mut self, size: usize) {
-        assert!(size <= self.longest(), "short content");
+        assert!(self.params.is_short(size as u64), "short content");
         let end = self.used + size;
         let padded = end.next_multiple_of(self.params.block_size());
         self.blocks[end..padded].fill(0);

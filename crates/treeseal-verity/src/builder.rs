@@ -129,10 +129,10 @@ impl Digester {
     fn add_blocks(&mut self, data: &[u8]) {
         let digest_size = self.params.algorithm().digest_size();
         let block_size = self.params.block_size();
-        // A batch bounds what a level holds before its blocks are hashed on.
-        for batch in data.chunks(block_size * self.params.hashes_per_block()) {
-            let mut hashes = vec![0; batch.len() / block_size * digest_size];
-            self.hasher.hash_blocks(batch, block_size, &mut hashes);
+        // A run at a time bounds what a level holds before its blocks are hashed on.
+        for run in data.chunks(self.params.run_size()) {
+            let mut hashes = vec![0; run.len() / block_size * digest_size];
+            self.hasher.hash_blocks(run, block_size, &mut hashes);
             self.add_hashes(0, &hashes);
         }
     }

@@ -84,6 +84,18 @@ impl Params {
         self.block_size() / self.algorithm.digest_size()
     }
 
+    /// Bytes in a *run*, the content whose hashes fill one hash block: 512 KiB for SHA-256 and
+    /// 256 KiB for SHA-512 with blocks of 4096 bytes.
+    pub const fn run_size(&self) -> usize {
+        self.block_size() * self.hashes_per_block()
+    }
+
+    /// Whether content of `size` bytes is *short*: no longer than a run, so that its tree is one hash
+    /// block or none.
+    pub const fn is_short(&self, size: u64) -> bool {
+        size <= self.run_size() as u64
+    }
+
     pub(crate) fn block_hasher(&self) -> BlockHasher {
         BlockHasher::new(self.algorithm, &self.salt)
     }

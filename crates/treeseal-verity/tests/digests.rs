@@ -131,7 +131,7 @@ fn a_part_behind_half_a_block_is_a_mistake() {
 fn short_contents_hashed_together_have_the_digests_that_they_have_alone() {
     for params in all_params() {
         let mut batch = Batch::new(params.clone());
-        let (block, longest) = (params.block_size(), batch.longest());
+        let (block, longest) = (params.block_size(), params.run_size());
         let lengths = [0, 1, block - 1, block, block + 1, 0, 7 * block, longest - 1, longest, 2, 3];
         let mut expected = Vec::new();
         let mut found = Vec::new();
@@ -156,8 +156,9 @@ fn short_contents_hashed_together_have_the_digests_that_they_have_alone() {
 #[test]
 #[should_panic(expected = "short content")]
 fn long_content_in_a_batch_is_a_mistake() {
-    let mut batch = Batch::new(Params::default());
-    batch.add(batch.longest() + 1);
+    let params = Params::default();
+    let mut batch = Batch::new(params.clone());
+    batch.add(params.run_size() + 1);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use treeseal_verity::{Batch, Digester, FileDigest, Params};
 
 use crate::layout::sidecar_size;
-use crate::runs::{UpperLevels, leaf_block, run_size};
+use crate::runs::{UpperLevels, leaf_block};
 use crate::store::leaf_level_size;
 
 /// What was read.
@@ -42,11 +42,6 @@ pub(super) struct ShortFiles<T> {
 impl<T> ShortFiles<T> {
     pub(super) fn new() -> Self {
         Self { batch: None, files: Vec::new() }
-    }
-
-    /// Whether a file of `size` bytes is short.
-    pub(super) fn takes(params: &Params, size: u64) -> bool {
-        size <= run_size(params) as u64
     }
 
     /// Whether there is room for another short file. There is after [`finish`](Self::finish).
@@ -107,7 +102,7 @@ pub(super) fn read_content(
     progress: &dyn Fn(u64),
 ) -> io::Result<Content> {
     let mut comparison = Comparison::new(params, size, sidecar);
-    buffer.resize(run_size(params), 0);
+    buffer.resize(params.run_size(), 0);
     let mut upper = UpperLevels::new(params.clone());
     let mut offset = 0;
     loop {
@@ -144,7 +139,7 @@ pub(super) fn check_sidecar(
 ) -> io::Result<Sidecar> {
     let mut comparison = Comparison::new(params, size, sidecar);
     let Some(file) = &comparison.file else { return Ok(comparison.result) };
-    buffer.resize(run_size(params), 0);
+    buffer.resize(params.run_size(), 0);
     let mut upper = UpperLevels::new(params.clone());
     let found = sidecar_size(params, size);
     let mut offset = comparison.offset;

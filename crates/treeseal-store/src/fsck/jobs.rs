@@ -255,7 +255,7 @@ impl Check<'_> {
         if named.is_enforced && self.reads == FsckReads::Unenforced {
             return self.check_enforced(&named, size, buffers);
         }
-        if !ShortFiles::<Named>::takes(&params(&named.digest), size) {
+        if !params(&named.digest).is_short(size) {
             return self.check_long(&named, &file, size, buffers);
         }
         let short = &mut buffers.short;

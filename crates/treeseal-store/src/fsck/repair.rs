@@ -10,7 +10,6 @@ use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
 use super::content::read_content;
 use super::{Finding, FsckOptions, FsckReport, Problem, check};
 use crate::layout;
-use crate::runs::run_size;
 use crate::sink::Wanted;
 use crate::writer::Deposit as _;
 use crate::{ObjectSink, Part, References, SinkOptions, StoreError, Writer};
@@ -362,7 +361,7 @@ impl<'w, 'f> Healer<'w, 'f> {
     fn put_image(&mut self, file: &mut File, digest: &FileDigest) -> Result<(), StoreError> {
         let mut temp = self.writer.temporary().create()?;
         let mut digester = Digester::new(self.params.clone());
-        self.buffer.resize(run_size(&self.params), 0);
+        self.buffer.resize(self.params.run_size(), 0);
         if file.rewind().is_err() {
             return Ok(());
         }

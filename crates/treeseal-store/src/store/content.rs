@@ -9,7 +9,7 @@ use treeseal_verity::{Digester, FileDigest, Params};
 
 use super::Store;
 use crate::layout::{params, sidecar_size};
-use crate::runs::{UpperLevels, leaf_block, run_size};
+use crate::runs::{UpperLevels, leaf_block};
 use crate::{Part, StoreError};
 
 impl Store {
@@ -55,7 +55,7 @@ impl Store {
             size,
         };
         object.check_size()?;
-        if size <= run_size(&object.params) as u64 {
+        if object.params.is_short(size) {
             return object.copy_run(output);
         }
         // A sidecar that is missing or wrong costs a second reading, and no more.
@@ -93,7 +93,7 @@ impl Store {
 
 /// Bytes of the leaf level of content of more than one run.
 pub(crate) fn leaf_level_size(params: &Params, size: u64) -> usize {
-    let runs = size.div_ceil(run_size(params) as u64);
+    let runs = size.div_ceil(params.run_size() as u64);
     // A level that does not fit the address space cannot be allocated either.
     usize::try_from(runs * params.block_size() as u64).unwrap_or(usize::MAX)
 }
@@ -159,7 +159,7 @@ impl ObjectContent<'_> {
         &self,
         mut each: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut buffer = vec![0; run_size(&self.params)];
+        let mut buffer = vec![0; self.params.run_size()];
         let mut start = 0;
         while start < self.size {
             let rest = usize::try_from(self.size - start).unwrap_or(usize::MAX);
