@@ -255,14 +255,15 @@ impl Check<'_> {
         if named.is_enforced && self.reads == FsckReads::Unenforced {
             return self.check_enforced(&named, size, buffers);
         }
-        if !params(&named.digest).is_short(size) {
+        let params = params(&named.digest);
+        if !params.is_short(size) {
             return self.check_long(&named, &file, size, buffers);
         }
         let short = &mut buffers.short;
-        if !short.has_room(&params(&named.digest), size) {
+        if !short.has_room(&params, size) {
             self.judge_short(short)?;
         }
-        match short.read(&file, size) {
+        match short.read(&file, &params, size) {
             Ok(true) => {
                 self.advance(size);
                 short.add(named, size);

@@ -199,12 +199,14 @@ impl<'w, 'f> Healer<'w, 'f> {
     }
 
     fn run(&mut self, copies: &[&Path]) -> Result<(), StoreError> {
-        for digest in &self.wanted.sidecars {
-            self.rewrite_sidecar(digest)?;
-        }
         if self.writer.temporary().has_verity(self.params.algorithm())? {
             for (part, digest) in &self.wanted.unenforced {
                 self.write_anew(*part, digest)?;
+            }
+        }
+        for digest in &self.wanted.sidecars {
+            if !self.healed.files.contains(&(Part::Sidecar, *digest)) {
+                self.rewrite_sidecar(digest)?;
             }
         }
         // Where they would lie in a store or an object directory, before everything is read.
@@ -248,8 +250,8 @@ impl<'w, 'f> Healer<'w, 'f> {
         Ok(())
     }
 
-    /// Puts a file in its own place, because fs-verity comes with being written. So there is one way
-    /// to get it, and a file that shares its inode with one elsewhere does not become read-only there.
+    /// Puts a file in its own place, with its sidecar, because fs-verity comes with being written. So
+    /// there is one way to get it, and another name of the same inode does not become read-only.
     fn write_anew(&mut self, part: Part, digest: &FileDigest) -> Result<(), StoreError> {
         let store = self.writer.store();
         if part == Part::Image {
