@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use treeseal_source::Progress;
-use treeseal_sys::{Barrier, EntryKind, Seen, TempEntry, TempFile};
+use treeseal_sys::{Barrier, DurableDir, EntryKind, Seen, TempEntry, TempFile};
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Measured, Params};
 
 use crate::kernel_digest::kernel_digest;
@@ -241,6 +241,31 @@ impl<'w> ObjectSink<'w> {
         Ok(self.put_known(&digest, size)?.then_some(digest))
     }
 
+    /// Whether objects that are put get fs-verity: the filesystem has it. Found out once.
+    pub fn takes_verity(&self) -> Result<bool, StoreError> {
+        self.deposit.temporary().has_verity(self.params.algorithm())
+    }
+
+    /// The directory that the object of a digest lies in; `None` if it cannot be opened.
+    pub fn object_directory(&self, digest: &FileDigest) -> Option<DurableDir> {
+        self.deposit.fanout(Part::Object)?.open(digest).ok()
+    }
+
+    /// As [`put_known`](Self::put_known), without looking at the object. The caller vouches that
+    /// since an earlier sink was given it by `put_known`, and committed, no name in
+    /// [`object_directory`](Self::object_directory) was given or taken away, and that
+    /// [`takes_verity`](Self::takes_verity) was the same.
+    ///
+    /// `false` if that is not enough to know that the store has all of it: then it is to be looked at.
+    pub fn put_seen(&self, digest: &FileDigest, size: u64) -> bool {
+        let is_all =
+            digest.algorithm() == self.params.algorithm() && sidecar_size(&self.params, size) == 0;
+        if is_all {
+            self.totals.count_known(&Stored { digest: *digest, size, new: false });
+        }
+        is_all
+    }
+
     /// Makes everything durable that was put, under its name.
     pub fn commit(self) -> Result<SinkStats, StoreError> {
         if self.failed.load(Ordering::SeqCst) {
@@ -444,7 +469,7 @@ impl<'w> ObjectSink<'w> {
         Ok(Lacking {
             object: match self.seen(Part::Object, name, size)? {
                 None => true,
-                Some(seen) => !seen.has_verity && self.has_verity()?,
+                Some(seen) => !seen.has_verity && self.takes_verity()?,
             },
             sidecar: tree > 0
                 && self.deposit.fanout(Part::Sidecar).is_some()
@@ -457,10 +482,6 @@ impl<'w> ObjectSink<'w> {
         let Some(fanout) = self.deposit.fanout(part) else { return Ok(None) };
         let seen = fanout.dir().look(name)?;
         Ok(seen.filter(|seen| seen.kind == EntryKind::Regular && seen.size == size))
-    }
-
-    fn has_verity(&self) -> Result<bool, StoreError> {
-        self.deposit.temporary().has_verity(self.params.algorithm())
     }
 
     /// Notes that the names of an object that is there may not be durable: whoever gave them may

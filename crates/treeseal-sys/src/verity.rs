@@ -66,8 +66,8 @@ pub fn check_verity_support(file: impl AsFd, params: &Params) -> Result<(), Veri
 
 /// Reads what the kernel keeps of a file's fs-verity, from an offset in bytes; 0 at its end.
 ///
-/// The Merkle tree has its root level first, as a sidecar has it. A tree of a single hash has no
-/// bytes.
+/// The Merkle tree has its root level first. A tree of a single hash has no bytes, and a signature
+/// that was not given has none either.
 pub fn read_verity_metadata(
     file: impl AsFd,
     kind: VerityMetadata,
@@ -75,13 +75,14 @@ pub fn read_verity_metadata(
     buffer: &mut [u8],
 ) -> Result<usize, VerityError> {
     let file = file.as_fd();
-    request::read_metadata(file, kind, offset, buffer).map_err(|errno| {
-        // What can be measured has fs-verity: the kernel lacks this request alone.
-        if errno == Errno::NOTTY && request::measure(file).is_ok() {
-            return VerityError::NoMetadata;
-        }
-        refusal(file, VerityOperation::ReadMetadata, errno)
-    })
+    // What can be measured has fs-verity, and lacks no more than what is asked for here.
+    let is_enabled = || request::measure(file).is_ok();
+    match request::read_metadata(file, kind, offset, buffer) {
+        Ok(read) => Ok(read),
+        Err(Errno::NODATA) if kind == VerityMetadata::Signature && is_enabled() => Ok(0),
+        Err(Errno::NOTTY) if is_enabled() => Err(VerityError::NoMetadata),
+        Err(errno) => Err(refusal(file, VerityOperation::ReadMetadata, errno)),
+    }
 }
 
 /// In bytes; 0 where the filesystem does not say.

@@ -112,7 +112,7 @@ impl From<StatxTimestamp> for Timestamp {
 }
 
 /// The kernel's own 32-bit form of a device number; it has 12 bits of major and 20 of minor.
-const fn device_number(major: u32, minor: u32) -> u32 {
+pub(crate) const fn device_number(major: u32, minor: u32) -> u32 {
     (minor & 0xff) | (major & 0xfff) << 8 | (minor & 0xf_ff00) << 12
 }
 
