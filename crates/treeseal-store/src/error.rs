@@ -122,6 +122,17 @@ pub enum StoreError {
         /// The digest of its content.
         found: FileDigest,
     },
+    /// What was written is not what was to be written. It has no name, and is removed.
+    #[error(
+        "the kernel measures what was just written as {found}, expected {expected}: it is not \
+         stored; check this machine's memory and disk"
+    )]
+    WrittenDiffers {
+        /// The digest of what was to be written.
+        expected: FileDigest,
+        /// The digest by which the kernel would check the file.
+        found: FileDigest,
+    },
     /// A file does not have the size that it should have.
     #[error(
         "`{}` has {found} bytes, expected {expected}; `treeseal store fsck --repair` can replace \

@@ -20,6 +20,8 @@ pub use repair::{RepairReport, repair};
 /// How a store is checked.
 #[derive(Clone, Copy, Default)]
 pub struct FsckOptions<'a> {
+    /// Which objects and images are read.
+    pub reads: FsckReads,
     /// Threads that hash; as many as there are processors if `None`.
     pub threads: Option<NonZeroUsize>,
     /// Is told of every file that is read.
@@ -28,17 +30,33 @@ pub struct FsckOptions<'a> {
     pub wait: LockWait<'a>,
 }
 
+/// Which objects and images a check reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FsckReads {
+    /// Those that the kernel does not check itself. Of the others, to which it gives the right digest,
+    /// every later reading gives the right bytes or an error; whether it gives an error is not found
+    /// out.
+    #[default]
+    Unenforced,
+    /// All of them.
+    All,
+}
+
 /// What a check covered, and how much it found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FsckReport {
-    /// Objects that were read.
+    /// Objects that were checked.
     pub objects: u64,
-    /// Images that were read.
+    /// Images that were checked.
     pub images: u64,
-    /// Bytes that were read.
+    /// Objects and images that the kernel checks by fs-verity against the digest in their name.
+    pub enforced: u64,
+    /// Bytes of objects and images that were read.
     pub bytes: u64,
     /// Findings of each severity.
     pub damage: u64,
+    /// Objects and images without the fs-verity that they could have.
+    pub unenforced: u64,
     /// Files that do not belong there.
     pub strays: u64,
     /// Objects and images that nothing refers to.
@@ -54,13 +72,14 @@ impl FsckReport {
     fn count(&mut self, severity: Severity) {
         *match severity {
             Severity::Damage => &mut self.damage,
+            Severity::Unenforced => &mut self.unenforced,
             Severity::Stray => &mut self.strays,
             Severity::Unreferenced => &mut self.unreferenced,
         } += 1;
     }
 }
 
-/// Reads every object, sidecar and image on all processors, and tells `found` of each problem as it
+/// Checks every object, sidecar and image on all processors, and tells `found` of each problem as it
 /// is found, in no order.
 ///
 /// `references` are the images that seals name and the objects that these refer to; only with them
@@ -97,6 +116,7 @@ fn check(
     })?;
     report.objects = covered.objects;
     report.images = covered.images;
+    report.enforced = covered.enforced;
     report.bytes = covered.bytes;
     Ok(report)
 }

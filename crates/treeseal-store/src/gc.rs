@@ -1,4 +1,4 @@
-use treeseal_sys::{Barrier, EntryKind};
+use treeseal_sys::{Barrier, EntryKind, Seen};
 use treeseal_verity::FileDigest;
 
 use crate::{Part, Reachable, StoreError, Writer};
@@ -80,7 +80,11 @@ impl Sweep<'_> {
             if self.reaches(part, &digest) {
                 continue;
             }
-            let Some((EntryKind::Regular, size)) = store.look(part, &digest)? else { continue };
+            let seen = store.look(part, &digest)?;
+            let Some(Seen { size, .. }) = seen.filter(|seen| seen.kind == EntryKind::Regular)
+            else {
+                continue;
+            };
             if !self.options.dry_run {
                 store.dir().remove(&part.path(&digest))?;
                 any = true;

@@ -14,6 +14,7 @@ mod error;
 mod format;
 mod fsck;
 mod gc;
+mod kernel_digest;
 mod layout;
 mod object_directory;
 mod references;
@@ -24,7 +25,9 @@ mod writer;
 
 pub use error::{ContentError, StoreError};
 pub use format::{FEATURES, FORMAT_VERSION, FeatureClass};
-pub use fsck::{Finding, FsckOptions, FsckReport, Problem, RepairReport, Severity, fsck, repair};
+pub use fsck::{
+    Finding, FsckOptions, FsckReads, FsckReport, Problem, RepairReport, Severity, fsck, repair,
+};
 pub use gc::{GcOptions, GcReport, Removal, gc};
 pub use layout::Part;
 pub use object_directory::ObjectDirectory;

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use treeseal_sys::{DurableDir, DurableError, DurableOptions, TempFile};
+use treeseal_sys::{DurableDir, DurableError, DurableOptions};
 
 use crate::writer::{Deposit, Fanout, Temporary};
 use crate::{ObjectSink, Part, SinkOptions, StoreError};
@@ -43,8 +43,8 @@ impl Deposit for ObjectDirectory {
         &self.dir
     }
 
-    fn create_temp(&self) -> Result<TempFile<'_>, StoreError> {
-        self.temporary.create()
+    fn temporary(&self) -> &Temporary {
+        &self.temporary
     }
 
     fn fanout(&self, part: Part) -> Option<&Fanout> {

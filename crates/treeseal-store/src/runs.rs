@@ -50,7 +50,8 @@ impl UpperLevels {
     }
 }
 
-fn digest_of_root(params: &Params, size: u64, root_hash: &[u8]) -> FileDigest {
+/// The digest of content of `size` bytes whose Merkle tree has this root hash.
+pub(crate) fn digest_of_root(params: &Params, size: u64, root_hash: &[u8]) -> FileDigest {
     let algorithm = params.algorithm();
     let mut hasher = Hasher::new(algorithm);
     hasher.update(&descriptor(params, size, root_hash));

@@ -9,6 +9,9 @@
 //! hashed while it is written, out of the same buffer: what is stored is what was hashed. Where the
 //! filesystem can share blocks between files, content is cloned first and hashed from the clone,
 //! which nobody else has.
+//!
+//! Where the filesystem has fs-verity, the thread that wrote an object enables it before the object
+//! goes into the batch: that flushes and hashes the file, so it is done on all cores.
 
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -17,9 +20,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use treeseal_source::Progress;
-use treeseal_sys::{Barrier, DurableDir, EntryKind, TempEntry};
+use treeseal_sys::{Barrier, DurableDir, EntryKind, Seen, TempEntry, TempFile};
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Measured, Params};
 
+use crate::kernel_digest::kernel_digest;
 use crate::layout::sidecar_size;
 use crate::writer::{Deposit, Fanout};
 use crate::{ContentError, Part, StoreError};
@@ -119,6 +123,8 @@ pub(crate) enum Wanted<'s> {
     All,
     /// It is stored if its digest is one of these, whatever the store has under it.
     Replace(&'s HashSet<FileDigest>),
+    /// It is stored if its digest is this one, whatever the store has under it.
+    Only(FileDigest),
     /// Its sidecar is stored if its digest is this one, whatever the store has under it.
     SidecarOf(FileDigest),
 }
@@ -205,9 +211,9 @@ impl<'w> ObjectSink<'w> {
         Ok(self.put(content, Some(size), Some(file), Wanted::All)?.digest)
     }
 
-    /// Puts an object by its digest alone. `false` if the store lacks it, or lacks its sidecar: then
-    /// its content is to be put. As in [`put_reader`](Self::put_reader), an object that is there is
-    /// not read.
+    /// Puts an object by its digest alone. `false` if the store lacks it, its sidecar, or fs-verity
+    /// that it could have: then its content is to be put. As in [`put_reader`](Self::put_reader), an
+    /// object that is there is not read.
     pub fn put_known(&self, digest: &FileDigest, size: u64) -> Result<bool, StoreError> {
         if digest.algorithm() != self.params.algorithm() {
             return Ok(false);
@@ -221,6 +227,25 @@ impl<'w> ObjectSink<'w> {
         Ok(true)
     }
 
+    /// Puts an object by what the kernel says of an open file of `size` bytes that has fs-verity.
+    /// `None` if that is not enough, or if the store lacks the object: then its content is to be put.
+    ///
+    /// This trusts nothing that reading would not. When a tree is sealed its bytes are trusted, as
+    /// the kernel gives them, and of such a file the kernel gives bytes of this digest or an error.
+    pub fn put_measured(
+        &self,
+        file: BorrowedFd<'_>,
+        size: u64,
+    ) -> Result<Option<FileDigest>, StoreError> {
+        let Some(digest) = kernel_digest(file, size, &self.params) else { return Ok(None) };
+        Ok(self.put_known(&digest, size)?.then_some(digest))
+    }
+
+    /// Whether objects that are put get fs-verity: the filesystem has it. Found out once.
+    pub fn takes_verity(&self) -> Result<bool, StoreError> {
+        self.deposit.temporary().has_verity(self.params.algorithm())
+    }
+
     /// The directory that the object of a digest lies in; `None` if it cannot be opened.
     pub fn object_directory(&self, digest: &FileDigest) -> Option<DurableDir> {
         self.deposit.fanout(Part::Object)?.open(digest).ok()
@@ -228,7 +253,8 @@ impl<'w> ObjectSink<'w> {
 
     /// As [`put_known`](Self::put_known), without looking at the object. The caller vouches that
     /// since an earlier sink was given it by `put_known`, and committed, no name in
-    /// [`object_directory`](Self::object_directory) was given or taken away.
+    /// [`object_directory`](Self::object_directory) was given or taken away, and that
+    /// [`takes_verity`](Self::takes_verity) was the same.
     ///
     /// `false` if that is not enough to know that the store has all of it: then it is to be looked at.
     pub fn put_seen(&self, digest: &FileDigest, size: u64) -> bool {
@@ -303,9 +329,9 @@ impl<'w> ObjectSink<'w> {
         let mut digester = self.digester(bytes.len());
         digester.update(bytes);
         self.store(digester.finish(), wanted, || {
-            let mut temp = self.deposit.create_temp()?;
+            let mut temp = self.deposit.temporary().create()?;
             temp.append(bytes)?;
-            Ok(temp.close())
+            Ok(temp)
         })
     }
 
@@ -317,7 +343,7 @@ impl<'w> ObjectSink<'w> {
         size: Option<u64>,
         wanted: Wanted<'_>,
     ) -> Result<Stored, StoreError> {
-        let mut temp = self.deposit.create_temp()?;
+        let mut temp = self.deposit.temporary().create()?;
         let mut digester = Digester::with_tree(self.params.clone());
         for piece in buffer.chunks(PIECE) {
             digester.update(piece);
@@ -334,7 +360,7 @@ impl<'w> ObjectSink<'w> {
         }
         let measured = digester.finish();
         check_size(size, measured.size)?;
-        self.store(measured, wanted, || Ok(temp.close()))
+        self.store(measured, wanted, || Ok(temp))
     }
 
     /// Stores the content of a file by sharing its blocks; `None` where that cannot be done.
@@ -347,7 +373,7 @@ impl<'w> ObjectSink<'w> {
         if !self.may_clone.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let mut temp = self.deposit.create_temp()?;
+        let mut temp = self.deposit.temporary().create()?;
         if !temp.clone_content(file)? {
             self.may_clone.store(false, Ordering::Relaxed);
             return Ok(None);
@@ -371,7 +397,7 @@ impl<'w> ObjectSink<'w> {
             // It has grown or shrunk: reading knows how much of it is asked for.
             return Ok(None);
         }
-        self.store(measured, wanted, || Ok(temp.close())).map(Some)
+        self.store(measured, wanted, || Ok(temp)).map(Some)
     }
 
     /// Puts an object into the batch, unless it is there or in the store. `file` gives its content
@@ -380,7 +406,7 @@ impl<'w> ObjectSink<'w> {
         &self,
         measured: Measured,
         wanted: Wanted<'_>,
-        file: impl FnOnce() -> Result<TempEntry<'w>, StoreError>,
+        file: impl FnOnce() -> Result<TempFile<'w>, StoreError>,
     ) -> Result<Stored, StoreError> {
         let Measured { digest, size, tree, .. } = measured;
         let existing = Stored { digest, size, new: false };
@@ -396,8 +422,8 @@ impl<'w> ObjectSink<'w> {
         let lacking = match wanted {
             Wanted::All => self.lacking(&name, size)?,
             // Only a store is repaired, and it has room for sidecars.
-            Wanted::Replace(_) | Wanted::SidecarOf(_) => Lacking {
-                object: matches!(wanted, Wanted::Replace(_)),
+            Wanted::Replace(_) | Wanted::Only(_) | Wanted::SidecarOf(_) => Lacking {
+                object: !matches!(wanted, Wanted::SidecarOf(_)),
                 sidecar: sidecar_size(&self.params, size) > 0,
             },
         };
@@ -410,11 +436,11 @@ impl<'w> ObjectSink<'w> {
         self.touch(&digest, size);
         let mut files = Vec::with_capacity(2);
         if lacking.object {
-            let temp = file()?;
+            let temp = self.deposit.temporary().close(file()?, &digest)?;
             files.push(Pending { temp, part: Part::Object, digest, name: name.clone() });
         }
         if lacking.sidecar {
-            let mut temp = self.deposit.create_temp()?;
+            let mut temp = self.deposit.temporary().create()?;
             temp.append(&tree.unwrap_or_default())?;
             files.push(Pending { temp: temp.close(), part: Part::Sidecar, digest, name });
             self.totals.new_sidecars.fetch_add(1, Ordering::Relaxed);
@@ -435,16 +461,27 @@ impl<'w> ObjectSink<'w> {
 
     /// Looks for an object and its sidecar by name and size. Whether their content is right is for
     /// `fsck` to find out.
+    ///
+    /// An object that lacks fs-verity where it could have it is as good as none: nothing is mounted
+    /// from it when the kernel is to check what it reads. A store that was copied has such objects.
     fn lacking(&self, name: &str, size: u64) -> Result<Lacking, StoreError> {
-        let lacks = |part, size| -> Result<bool, StoreError> {
-            let Some(fanout) = self.deposit.fanout(part) else { return Ok(false) };
-            Ok(fanout.dir().look(name)? != Some((EntryKind::Regular, size)))
-        };
         let tree = sidecar_size(&self.params, size);
         Ok(Lacking {
-            object: lacks(Part::Object, size)?,
-            sidecar: tree > 0 && lacks(Part::Sidecar, tree)?,
+            object: match self.seen(Part::Object, name, size)? {
+                None => true,
+                Some(seen) => !seen.has_verity && self.takes_verity()?,
+            },
+            sidecar: tree > 0
+                && self.deposit.fanout(Part::Sidecar).is_some()
+                && self.seen(Part::Sidecar, name, tree)?.is_none(),
         })
+    }
+
+    /// What is seen of a regular file of this size, if there is one.
+    fn seen(&self, part: Part, name: &str, size: u64) -> Result<Option<Seen>, StoreError> {
+        let Some(fanout) = self.deposit.fanout(part) else { return Ok(None) };
+        let seen = fanout.dir().look(name)?;
+        Ok(seen.filter(|seen| seen.kind == EntryKind::Regular && seen.size == size))
     }
 
     /// Notes that the names of an object that is there may not be durable: whoever gave them may
@@ -526,7 +563,7 @@ impl Wanted<'_> {
         match self {
             Self::All => true,
             Self::Replace(digests) => digests.contains(digest),
-            Self::SidecarOf(only) => only == digest,
+            Self::Only(only) | Self::SidecarOf(only) => only == digest,
         }
     }
 }

@@ -6,10 +6,11 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use treeseal_sys::{
-    DurableDir, DurableError, DurableOptions, Entry, EntryKind, FileLock, LockMode, LockWait,
+    DurableDir, DurableError, DurableOptions, Entry, EntryKind, FileLock, LockMode, LockWait, Seen,
+    VerityError, check_verity_support,
 };
 use treeseal_trust::{MAX_ENVELOPE_SIZE, MAX_ROOT_SIZE, Sequence, Stream};
-use treeseal_verity::FileDigest;
+use treeseal_verity::{FileDigest, Params};
 
 use crate::format::{FORMAT_FILE, Format, MAX_FORMAT_FILE};
 use crate::layout::{self, LOCK, MAX_POINTER, ROOTS, TEMPORARY};
@@ -65,6 +66,8 @@ pub struct Usage {
     pub objects: u64,
     /// Bytes of all objects.
     pub object_bytes: u64,
+    /// Number of objects that have fs-verity.
+    pub objects_with_verity: u64,
     /// Number of sidecars.
     pub sidecars: u64,
     /// Bytes of all sidecars.
@@ -73,6 +76,8 @@ pub struct Usage {
     pub images: u64,
     /// Bytes of all images.
     pub image_bytes: u64,
+    /// Number of images that have fs-verity.
+    pub images_with_verity: u64,
 }
 
 impl Store {
@@ -204,16 +209,11 @@ impl Store {
     pub fn usage(&self) -> Result<Usage, StoreError> {
         let mut usage = Usage::default();
         for part in [Part::Object, Part::Sidecar, Part::Image] {
-            let (count, bytes) = match part {
-                Part::Object => (&mut usage.objects, &mut usage.object_bytes),
-                Part::Sidecar => (&mut usage.sidecars, &mut usage.sidecar_bytes),
-                Part::Image => (&mut usage.images, &mut usage.image_bytes),
-            };
             for fanout in 0..=u8::MAX {
                 for digest in self.digests(part, fanout)? {
-                    if let Some((EntryKind::Regular, size)) = self.look(part, &digest)? {
-                        *count += 1;
-                        *bytes += size;
+                    let seen = self.look(part, &digest)?;
+                    if let Some(seen) = seen.filter(|seen| seen.kind == EntryKind::Regular) {
+                        usage.count(part, seen);
                     }
                 }
             }
@@ -221,16 +221,19 @@ impl Store {
         Ok(usage)
     }
 
+    /// Why files here cannot have fs-verity, as far as that shows without writing; `None` if they
+    /// can.
+    pub fn verity_refusal(&self) -> Result<Option<VerityError>, StoreError> {
+        let (file, _) = self.dir.open_file(FORMAT_FILE)?;
+        Ok(check_verity_support(file, &Params::default()).err())
+    }
+
     pub(crate) fn dir(&self) -> &DurableDir {
         &self.dir
     }
 
-    /// Type and size of a digest's file, if there is one.
-    pub(crate) fn look(
-        &self,
-        part: Part,
-        digest: &FileDigest,
-    ) -> Result<Option<(EntryKind, u64)>, StoreError> {
+    /// What is seen of a digest's file, if there is one.
+    pub(crate) fn look(&self, part: Part, digest: &FileDigest) -> Result<Option<Seen>, StoreError> {
         match self.dir.look(&part.path(digest)) {
             Ok(found) => Ok(found),
             // Something else is in the place of a directory: then there is no file.
@@ -334,6 +337,25 @@ impl Store {
                 path: self.path().to_owned(),
                 found: entry.name.as_encoded_bytes().escape_ascii().to_string(),
             }),
+        }
+    }
+}
+
+impl Usage {
+    fn count(&mut self, part: Part, seen: Seen) {
+        let (count, bytes, with_verity) = match part {
+            Part::Object => {
+                (&mut self.objects, &mut self.object_bytes, Some(&mut self.objects_with_verity))
+            }
+            Part::Sidecar => (&mut self.sidecars, &mut self.sidecar_bytes, None),
+            Part::Image => {
+                (&mut self.images, &mut self.image_bytes, Some(&mut self.images_with_verity))
+            }
+        };
+        *count += 1;
+        *bytes += seen.size;
+        if let Some(with_verity) = with_verity {
+            *with_verity += u64::from(seen.has_verity);
         }
     }
 }

@@ -34,8 +34,8 @@ pub struct Writer {
 pub(crate) trait Deposit: Sync {
     /// The directory of all.
     fn dir(&self) -> &DurableDir;
-    /// Makes a temporary file that everyone may read.
-    fn create_temp(&self) -> Result<TempFile<'_>, StoreError>;
+    /// Where files lie before they have their names.
+    fn temporary(&self) -> &Temporary;
     /// The place of a part; `None` where such parts are not kept.
     fn fanout(&self, part: Part) -> Option<&Fanout>;
 }
@@ -45,8 +45,8 @@ impl Deposit for Writer {
         self.store.dir()
     }
 
-    fn create_temp(&self) -> Result<TempFile<'_>, StoreError> {
-        self.temporary.create()
+    fn temporary(&self) -> &Temporary {
+        &self.temporary
     }
 
     fn fanout(&self, part: Part) -> Option<&Fanout> {
@@ -99,14 +99,14 @@ impl Writer {
     ) -> Result<FileDigest, StoreError> {
         let digest = Digester::digest_of(&Params::with_algorithm(algorithm), bytes);
         let present = self.store.read_image(&digest, bytes.len() as u64);
-        if present.is_ok() {
+        if present.is_ok() && self.is_enforced(Part::Image, &digest)? {
             // Its name may not be durable yet.
             self.images.sync(&digest)?;
             return Ok(digest);
         }
-        let mut file = self.create_temp()?;
+        let mut file = self.temporary.create()?;
         file.append(bytes)?;
-        self.images.place(file, &digest)?;
+        self.place_image(file, &digest)?;
         Ok(digest)
     }
 
@@ -116,7 +116,7 @@ impl Writer {
         algorithm: HashAlgorithm,
     ) -> Result<ImageWriter<'_>, StoreError> {
         let digester = Digester::new(Params::with_algorithm(algorithm));
-        Ok(ImageWriter { file: self.create_temp()?, writer: self, digester })
+        Ok(ImageWriter { file: self.temporary.create()?, writer: self, digester })
     }
 
     /// Stores a seal and makes it durable. Its image is in the store already.
@@ -227,6 +227,21 @@ impl Writer {
         }
     }
 
+    /// Whether the kernel checks a file that is there, as far as it can.
+    fn is_enforced(&self, part: Part, digest: &FileDigest) -> Result<bool, StoreError> {
+        let has_verity = self.store.look(part, digest)?.is_some_and(|seen| seen.has_verity);
+        Ok(has_verity || !self.temporary.has_verity(digest.algorithm())?)
+    }
+
+    /// Makes an image durable under its digest.
+    pub(crate) fn place_image(
+        &self,
+        file: TempFile<'_>,
+        digest: &FileDigest,
+    ) -> Result<(), StoreError> {
+        self.images.place(self.temporary.close(file, digest)?, digest)
+    }
+
     fn write_seal(
         &self,
         stream: &Stream,
@@ -252,7 +267,7 @@ impl Writer {
     }
 
     fn write_file(&self, dir: &DurableDir, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let mut file = self.create_temp()?;
+        let mut file = self.temporary.create()?;
         file.append(bytes)?;
         Ok(file.finish(dir, name)?)
     }
@@ -268,7 +283,7 @@ impl ImageWriter<'_> {
     /// Makes the image durable under its digest. Gives that and the size in bytes.
     pub fn finish(self) -> Result<(FileDigest, u64), StoreError> {
         let measured = self.digester.finish();
-        self.writer.images.place(self.file, &measured.digest)?;
+        self.writer.place_image(self.file, &measured.digest)?;
         Ok((measured.digest, measured.size))
     }
 }

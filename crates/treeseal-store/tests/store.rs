@@ -7,15 +7,18 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{
     RUN, SIZES, check, content, digest_of, directory, nothing_unfinished, references, seal_tree,
     sequence, snapshot, stream, tree_of,
 };
-use treeseal_store::{Part, SinkOptions, SinkStats, Store, StoreError, Writer};
-use treeseal_sys::LockWait;
+use treeseal_store::{
+    Access, OpenOptions, Part, SinkOptions, SinkStats, Store, StoreError, Writer,
+};
+use treeseal_sys::{DurableOptions, LockWait, Step, StepAction, StepHook, VerityError};
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
 
 fn put(writer: &mut Writer, bytes: &[u8]) -> FileDigest {
@@ -65,18 +68,26 @@ fn sha512_objects_lie_beside_sha256_objects() {
     let directory = directory();
     let store = Store::create_or_open(directory.path()).unwrap();
     let mut writer = store.writer().unwrap();
+    // Short ones of both, so that a check meets them in turn.
+    let shorter = [1, 4096, 5000, 20_000].map(|size| content(size, 1));
     let bytes = content(300_000, 1);
     put(&mut writer, &bytes);
+    for bytes in &shorter {
+        put(&mut writer, bytes);
+    }
     let options = SinkOptions { algorithm: HashAlgorithm::Sha512, progress: None };
     let sink = writer.object_sink(options);
     let digest = sink.put_reader(&mut &bytes[..], None).unwrap();
+    for bytes in &shorter {
+        sink.put_reader(&mut &bytes[..], None).unwrap();
+    }
     sink.commit().unwrap();
     drop(writer);
     assert_eq!(digest.algorithm(), HashAlgorithm::Sha512);
     let mut read = Vec::new();
     store.read_object_verified(&digest, 300_000, &mut read).unwrap();
     assert!(read == bytes);
-    assert_eq!(store.usage().unwrap().objects, 2);
+    assert_eq!(store.usage().unwrap().objects, 10);
     assert_eq!(check(&store, None).0, [""; 0]);
 }
 
@@ -226,6 +237,66 @@ fn concurrent_sinks_store_equal_content_once() {
     assert_eq!((usage.objects, usage.sidecars), (stats.new_objects, stats.new_sidecars));
     assert!(nothing_unfinished(directory.path()));
     assert_eq!(check(&store, None).0, [""; 0]);
+}
+
+/// Counts how often fs-verity is tried.
+#[derive(Debug, Default)]
+struct Attempts(AtomicUsize);
+
+impl StepHook for Attempts {
+    fn before(&self, step: Step<'_>) -> io::Result<()> {
+        if step.action == StepAction::EnableVerity {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// On a tmpfs, which never has it.
+#[test]
+fn fs_verity_is_tried_once_for_each_algorithm_where_there_is_none() {
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let attempts = Arc::new(Attempts::default());
+    let hook = Some(Arc::clone(&attempts) as Arc<dyn StepHook>);
+    let durable = DurableOptions { hook, ..DurableOptions::default() };
+    let options = OpenOptions { access: Access::Create, durable };
+    let store = Store::open_with(directory.path(), options).unwrap();
+    let refusal = store.verity_refusal().unwrap();
+    assert!(matches!(refusal, Some(VerityError::Filesystem)), "{refusal:?}");
+
+    let mut writer = store.writer().unwrap();
+    for (algorithm, attempts_by_then) in [(HashAlgorithm::Sha256, 1), (HashAlgorithm::Sha512, 2)] {
+        for _ in 0..2 {
+            let options = SinkOptions { algorithm, progress: None };
+            let sink = writer.object_sink(options);
+            for size in SIZES {
+                let bytes = content(size, 1);
+                let digest = sink.put_reader(&mut &bytes[..], None).unwrap();
+                sink.put_known(&digest, size as u64).unwrap();
+            }
+            sink.commit().unwrap();
+            writer.put_image(algorithm, b"image").unwrap();
+        }
+        assert_eq!(attempts.0.load(Ordering::Relaxed), attempts_by_then);
+    }
+    drop(writer);
+    assert!(nothing_unfinished(directory.path()));
+    let usage = store.usage().unwrap();
+    assert_eq!((usage.objects_with_verity, usage.images_with_verity), (0, 0));
+    let (findings, report) = check(&store, None);
+    assert_eq!(findings, [""; 0]);
+    assert_eq!((report.enforced, report.unenforced), (0, 0));
+}
+
+#[test]
+fn a_file_without_fs_verity_is_not_put_by_measuring() {
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let store = Store::create_or_open(directory.path()).unwrap();
+    let mut writer = store.writer().unwrap();
+    let digest = put(&mut writer, &content(5000, 1));
+    let file = store.open_object(&digest).unwrap();
+    let sink = writer.object_sink(SinkOptions::default());
+    assert_eq!(sink.put_measured(file.as_fd(), 5000).unwrap(), None);
 }
 
 #[test]

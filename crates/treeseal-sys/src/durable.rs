@@ -5,6 +5,9 @@
 //! sees the name therefore sees the whole content, after a crash too; what a crash interrupts is
 //! left under a temporary name.
 //!
+//! Where fs-verity is wanted it is enabled after the content was written and before it is made
+//! durable, so that a file has it from the moment it has its name.
+//!
 //! Every step is announced to a [`StepHook`] before it is taken. Tests use it to stop at any step
 //! and to take back what a crash could take back.
 
@@ -14,7 +17,7 @@ mod lock;
 mod step;
 mod temp;
 
-pub use dir::{Barrier, DurableDir, DurableOptions, Entry, EntryKind};
+pub use dir::{Barrier, DurableDir, DurableOptions, Entry, EntryKind, Seen};
 pub use error::DurableError;
 pub use lock::{FileLock, LockError, LockHolder, LockMode, LockNotice, LockWait};
 pub use step::{Step, StepAction, StepHook};

@@ -27,7 +27,7 @@ pub fn enable_verity(file: impl AsFd, params: &Params) -> Result<(), VerityError
         Errno::NOPKG => VerityError::Algorithm { algorithm: params.algorithm() },
         Errno::INVAL if is_regular(file) => VerityError::BlockSize {
             found: params.block_size(),
-            filesystem: fstatvfs(file).map_or(0, |stat| stat.f_bsize),
+            filesystem: filesystem_block_size(file),
         },
         errno => refusal(file, VerityOperation::Enable, errno),
     })
@@ -49,6 +49,21 @@ pub fn measure_verity(file: impl AsFd) -> Result<FileDigest, VerityError> {
         .ok_or(VerityError::UnknownDigest { number, size })
 }
 
+/// Whether fs-verity could be enabled on an open file with these parameters, as far as that shows
+/// without enabling it: that the kernel has the hash algorithm does not.
+pub fn check_verity_support(file: impl AsFd, params: &Params) -> Result<(), VerityError> {
+    let file = file.as_fd();
+    match measure_verity(file) {
+        Ok(_) | Err(VerityError::NotEnabled | VerityError::UnknownDigest { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let filesystem = filesystem_block_size(file);
+    if params.block_size() as u64 > filesystem {
+        return Err(VerityError::BlockSize { found: params.block_size(), filesystem });
+    }
+    Ok(())
+}
+
 /// Reads what the kernel keeps of a file's fs-verity, from an offset in bytes; 0 at its end.
 ///
 /// The Merkle tree has its root level first. A tree of a single hash has no bytes, and a signature
@@ -68,6 +83,11 @@ pub fn read_verity_metadata(
         Err(Errno::NOTTY) if is_enabled() => Err(VerityError::NoMetadata),
         Err(errno) => Err(refusal(file, VerityOperation::ReadMetadata, errno)),
     }
+}
+
+/// In bytes; 0 where the filesystem does not say.
+fn filesystem_block_size(file: BorrowedFd<'_>) -> u64 {
+    fstatvfs(file).map_or(0, |stat| stat.f_bsize)
 }
 
 fn already_enabled(file: BorrowedFd<'_>) -> VerityError {

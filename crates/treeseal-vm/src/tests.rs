@@ -5,10 +5,18 @@ use crate::Job;
 mod digests;
 mod features;
 mod harness;
+mod store;
 
 pub(crate) const TESTS: &[(&str, Job)] = &[
     ("leftovers-are-noticed", harness::leftovers_are_noticed),
     ("damage-beneath-a-file-is-noticed", harness::damage_beneath_a_file_is_noticed),
     ("kernel-features", features::kernel_features),
     ("fsverity-tool-agrees", digests::fsverity_tool_agrees),
+    ("objects-and-images-have-verity", store::objects_and_images_have_verity),
+    ("object-directories-have-verity", store::object_directories_have_verity),
+    ("damaged-objects-are-found-and-healed", store::damaged_objects_are_found_and_healed),
+    ("a-copied-store-is-enforced-again", store::a_copied_store_is_enforced_again),
+    ("stores-without-verity-say-why", store::stores_without_verity_say_why),
+    ("sources-with-verity-are-not-read", store::sources_with_verity_are_not_read),
+    ("sources-with-verity-on-btrfs-are-sealed", store::sources_with_verity_on_btrfs_are_sealed),
 ];

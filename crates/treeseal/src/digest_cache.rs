@@ -137,8 +137,11 @@ impl DigestCache {
     ///
     /// It holds until the machine starts again. A crash mixes what was durable with what was not:
     /// without a journal, a name may be gone and the time of change be that of before.
-    fn mark(&self, directory: &Stat, beside: BorrowedFd<'_>) -> Option<Mark> {
-        Some(Mark::new(&self.key(directory, beside)?, &self.boot?))
+    ///
+    /// `takes_verity` is whether objects found there have fs-verity, because they would be taken for
+    /// missing otherwise: a filesystem can get it while the machine goes on running.
+    fn mark(&self, directory: &Stat, beside: BorrowedFd<'_>, takes_verity: bool) -> Option<Mark> {
+        Some(Mark::new(&self.key(directory, beside)?, &self.boot?, takes_verity))
     }
 
     /// What a file is known by; `None` if a change of it might not be noticed.
@@ -214,15 +217,16 @@ mod tests {
             DigestCache::open(directory.path(), Timestamp::from_unix(now).unwrap()).0
         };
         for seconds in [-100, 0, 1] {
-            assert_eq!(after(seconds).mark(&stat, file.as_fd()), None, "{seconds}");
+            assert_eq!(after(seconds).mark(&stat, file.as_fd(), false), None, "{seconds}");
         }
-        let mark = after(2).mark(&stat, file.as_fd());
+        let mark = after(2).mark(&stat, file.as_fd(), false);
         assert!(mark.is_some());
-        assert_eq!(after(9999).mark(&stat, file.as_fd()), mark);
+        assert_eq!(after(9999).mark(&stat, file.as_fd(), false), mark);
+        assert_ne!(after(2).mark(&stat, file.as_fd(), true), mark);
         let other_boot = DigestCache { boot: Some([b'x'; 36]), ..after(2) };
-        assert_ne!(other_boot.mark(&stat, file.as_fd()), mark);
+        assert_ne!(other_boot.mark(&stat, file.as_fd(), false), mark);
         let unknown_boot = DigestCache { boot: None, ..after(2) };
-        assert_eq!(unknown_boot.mark(&stat, file.as_fd()), None);
+        assert_eq!(unknown_boot.mark(&stat, file.as_fd(), false), None);
     }
 
     #[test]
@@ -244,7 +248,7 @@ mod tests {
         assert!(cache.save().is_none());
         for (marked, is_written) in [(9, false), (10, true)] {
             let cache = open();
-            let mark = cache.mark(&stat, file.as_fd()).unwrap();
+            let mark = cache.mark(&stat, file.as_fd(), false).unwrap();
             for inode in 0..marked {
                 let found = cache.find(&numbered(inode), file.as_fd()).unwrap();
                 cache.mark_seen(&numbered(inode), file.as_fd(), &found, mark);

@@ -46,7 +46,7 @@ pub use sealed::{Checked, SealedTree, sha256_of_file};
 pub use standalone::{SealFiles, Verification, verify_files};
 pub use tpm::{enrol_floor, remove_floor, show_floor};
 pub use treeseal_source::{Amount, Phase, Progress, Reached};
-pub use treeseal_sys::TpmAddress;
+pub use treeseal_sys::{TpmAddress, VerityError};
 
 pub use {
     treeseal_erofs as erofs, treeseal_source as source, treeseal_store as store,

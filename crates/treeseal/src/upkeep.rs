@@ -5,9 +5,10 @@ use std::path::Path;
 use treeseal_erofs::{Image, Index, to_tree};
 use treeseal_source::{Amount, Phase, Progress};
 use treeseal_store::{
-    Finding, FsckOptions, FsckReport, GcOptions, GcReport, Reachable, References, Removal,
-    RepairReport, SealFile, Store, StoreError, StreamSeals, Usage,
+    Finding, FsckOptions, FsckReads, FsckReport, GcOptions, GcReport, Reachable, References,
+    Removal, RepairReport, SealFile, Store, StoreError, StreamSeals, Usage,
 };
+use treeseal_sys::VerityError;
 use treeseal_trust::{Envelope, Sequence, Statement};
 use treeseal_verity::FileDigest;
 
@@ -15,10 +16,12 @@ use crate::sealed::objects_of;
 use crate::{Error, Locations};
 
 /// What a store holds.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct StoreStat {
     /// Files and bytes.
     pub usage: Usage,
+    /// Why files of the store cannot have fs-verity; `None` if they can.
+    pub verity_refusal: Option<VerityError>,
     /// Streams, each with its seals and its current one.
     pub streams: Vec<(StreamSeals, Option<Sequence>)>,
 }
@@ -31,7 +34,13 @@ pub fn stat(locations: &Locations) -> Result<StoreStat, Error> {
         let current = store.current(&seals.stream)?;
         streams.push((seals, current));
     }
-    Ok(StoreStat { usage: store.usage()?, streams })
+    Ok(StoreStat { usage: store.usage()?, verity_refusal: store.verity_refusal()?, streams })
+}
+
+/// Why files of a store cannot have fs-verity, as far as that shows without writing; `None` if they
+/// can.
+pub fn verity_refusal(locations: &Locations) -> Result<Option<VerityError>, Error> {
+    Ok(Store::open_read_only(&locations.store)?.verity_refusal()?)
 }
 
 /// Checks everything in a store, and tells `found` of each problem.
@@ -39,13 +48,14 @@ pub fn stat(locations: &Locations) -> Result<StoreStat, Error> {
 /// This is upkeep, not verification: seals are taken as they are, to know what they refer to.
 pub fn fsck(
     locations: &Locations,
+    reads: FsckReads,
     progress: &Progress,
     found: &mut (dyn FnMut(Finding) + Send),
 ) -> Result<FsckReport, Error> {
     let store = Store::open_read_only(&locations.store)?;
     let references = known_references(&store)?;
     begin_check(&store, progress)?;
-    let options = FsckOptions { progress: Some(progress), ..FsckOptions::default() };
+    let options = FsckOptions { reads, progress: Some(progress), ..FsckOptions::default() };
     Ok(treeseal_store::fsck(&store, Some(&references), options, found)?)
 }
 
@@ -53,13 +63,14 @@ pub fn fsck(
 pub fn repair(
     locations: &Locations,
     copies: &[&Path],
+    reads: FsckReads,
     progress: &Progress,
 ) -> Result<RepairReport, Error> {
     let store = Store::open(&locations.store)?;
     let mut writer = store.writer()?;
     let references = known_references(&store)?;
     begin_check(&store, progress)?;
-    let options = FsckOptions { progress: Some(progress), ..FsckOptions::default() };
+    let options = FsckOptions { reads, progress: Some(progress), ..FsckOptions::default() };
     Ok(treeseal_store::repair(&mut writer, Some(&references), copies, options)?)
 }
 

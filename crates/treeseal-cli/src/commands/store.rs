@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use serde_json::json;
-use treeseal::store::{Finding, GcOptions, Severity};
+use treeseal::store::{Finding, FsckReads, GcOptions, Severity};
 use treeseal::trust::Sequence;
-use treeseal::upkeep;
+use treeseal::{VerityError, upkeep};
 
 use crate::args::{Fsck, Gc, Stat, Store};
 use crate::environment;
@@ -22,7 +22,7 @@ fn fsck(arguments: &Fsck, output: &mut Output) -> Result<Outcome, Failure> {
     let locations = environment::locations(&arguments.places)?;
     let mut findings = Vec::new();
     let report = output.watch("store fsck", |_, progress| {
-        upkeep::fsck(&locations, progress, &mut |finding| findings.push(finding))
+        upkeep::fsck(&locations, reads(arguments), progress, &mut |finding| findings.push(finding))
     })?;
     findings.sort_by(|a, b| a.path.cmp(&b.path));
     for finding in &findings {
@@ -31,6 +31,7 @@ fn fsck(arguments: &Fsck, output: &mut Output) -> Result<Outcome, Failure> {
     if output.is_json() {
         output.json(&json!({
             "objects": report.objects, "images": report.images, "bytes": report.bytes,
+            "enforced": report.enforced, "unenforced": report.unenforced,
             "damage": report.damage, "strays": report.strays,
             "unreferenced": report.unreferenced,
         }))?;
@@ -45,6 +46,9 @@ fn fsck(arguments: &Fsck, output: &mut Output) -> Result<Outcome, Failure> {
             report.strays,
             report.unreferenced
         ))?;
+        let total = report.objects.saturating_add(report.images);
+        let refusal = upkeep::verity_refusal(&locations)?;
+        output.line(verity_line(report.enforced, total, refusal.as_ref()))?;
     }
     Ok(if report.is_sound() { Outcome::Yes } else { Outcome::No })
 }
@@ -52,8 +56,9 @@ fn fsck(arguments: &Fsck, output: &mut Output) -> Result<Outcome, Failure> {
 fn repair(arguments: &Fsck, output: &mut Output) -> Result<Outcome, Failure> {
     let locations = environment::locations(&arguments.places)?;
     let copies: Vec<&Path> = arguments.from.iter().map(AsRef::as_ref).collect();
-    let report =
-        output.watch("store fsck", |_, progress| upkeep::repair(&locations, &copies, progress))?;
+    let report = output.watch("store fsck", |_, progress| {
+        upkeep::repair(&locations, &copies, reads(arguments), progress)
+    })?;
     for finding in &report.healed {
         write_finding(finding, "healed", output)?;
     }
@@ -73,6 +78,20 @@ fn repair(arguments: &Fsck, output: &mut Output) -> Result<Outcome, Failure> {
     Ok(if damage == 0 { Outcome::Yes } else { Outcome::No })
 }
 
+const fn reads(arguments: &Fsck) -> FsckReads {
+    if arguments.read { FsckReads::All } else { FsckReads::Unenforced }
+}
+
+/// For how many objects and images the kernel vouches, and why for no more.
+fn verity_line(enforced: u64, total: u64, refusal: Option<&VerityError>) -> String {
+    let line = format!("fs-verity on {enforced} of {total} objects and images");
+    match refusal {
+        _ if enforced >= total => line,
+        Some(refusal) => format!("{line}: {refusal}"),
+        None => format!("{line}; `treeseal store fsck --repair` enables it on the others"),
+    }
+}
+
 fn write_finding(finding: &Finding, state: &str, output: &mut Output) -> Result<(), Failure> {
     if output.is_json() {
         return output.json(&json!({
@@ -88,6 +107,7 @@ fn write_finding(finding: &Finding, state: &str, output: &mut Output) -> Result<
 const fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Damage => "damage",
+        Severity::Unenforced => "unenforced",
         Severity::Stray => "stray",
         Severity::Unreferenced => "unreferenced",
     }
@@ -139,9 +159,16 @@ fn stat(arguments: &Stat, output: &mut Output) -> Result<Outcome, Failure> {
             })
         });
         output.json(&json!({
-            "objects": { "count": usage.objects, "bytes": usage.object_bytes },
+            "objects": {
+                "count": usage.objects, "bytes": usage.object_bytes,
+                "withVerity": usage.objects_with_verity,
+            },
             "sidecars": { "count": usage.sidecars, "bytes": usage.sidecar_bytes },
-            "images": { "count": usage.images, "bytes": usage.image_bytes },
+            "images": {
+                "count": usage.images, "bytes": usage.image_bytes,
+                "withVerity": usage.images_with_verity,
+            },
+            "verityRefusal": stat.verity_refusal.map(|refusal| refusal.to_string()),
             "streams": streams.collect::<Vec<_>>(),
         }))?;
         return Ok(Outcome::Yes);
@@ -149,6 +176,9 @@ fn stat(arguments: &Stat, output: &mut Output) -> Result<Outcome, Failure> {
     output.line(format!("objects  {:>9}  {:>15} bytes", usage.objects, usage.object_bytes))?;
     output.line(format!("sidecars {:>9}  {:>15} bytes", usage.sidecars, usage.sidecar_bytes))?;
     output.line(format!("images   {:>9}  {:>15} bytes", usage.images, usage.image_bytes))?;
+    let enforced = usage.objects_with_verity.saturating_add(usage.images_with_verity);
+    let total = usage.objects.saturating_add(usage.images);
+    output.line(verity_line(enforced, total, stat.verity_refusal.as_ref()))?;
     for (seals, current) in &stat.streams {
         let current = current.map_or("none".to_owned(), |sequence| sequence.to_string());
         output.line(format!(

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Machine, Run, STREAM, filled, program, require_root, treeseal};
+use crate::support::{Machine, Run, STREAM, filled, overwrite, program, require_root, treeseal};
 
 /// A digest is kept if its file has not changed for two whole seconds.
 fn settle() {
@@ -215,7 +215,7 @@ fn lost_objects_and_sidecars_are_read_again() {
         assert!(lost.exists());
         machine.run(["verify", STREAM, "--deep"]).ok();
     }
-    fs::write(&large, "cut").unwrap();
+    overwrite(&large, b"cut");
     let run = seal(&machine, &tree, &[]);
     assert_eq!(known(&run), 1);
     assert_right(&machine, &tree, &run);

@@ -5,7 +5,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 
-use crate::support::{Machine, STREAM, filled, program, require_root, rsync_differences};
+use crate::support::{
+    Machine, STREAM, filled, overwrite, program, require_root, rsync_differences,
+};
 
 #[test]
 fn the_first_seal_makes_a_key_and_a_root_outside_the_store_and_says_so_in_one_line() {
@@ -218,8 +220,7 @@ fn upkeep_names_heals_and_removes() {
     let (large, block) = (machine.object(&filled(600_000)), machine.object(&filled(4096)));
     let mut bytes = fs::read(&large).unwrap();
     bytes[200_000] ^= 4;
-    program("chmod", "coreutils", ["u+w".as_ref(), large.as_os_str()]).ok();
-    fs::write(&large, bytes).unwrap();
+    overwrite(&large, &bytes);
     fs::remove_file(&block).unwrap();
     let found = machine.run(["store", "fsck"]).expect_code(1).text();
     assert!(found.contains("damaged: its content has digest"), "{found}");
@@ -249,6 +250,29 @@ fn upkeep_names_heals_and_removes() {
     assert!(!orphan.exists());
     machine.run(["verify", STREAM, "--deep"]).ok();
     machine.run(["store", "stat"]).ok();
+}
+
+/// A tmpfs never has fs-verity: what is stored there is sealed all the same, and it is said why the
+/// kernel checks none of it.
+#[test]
+fn without_fs_verity_a_tree_is_sealed_and_the_reason_named() {
+    let machine = Machine { home: tempfile::tempdir_in("/dev/shm").unwrap() };
+    machine.sealed_sample();
+    let line = "fs-verity on 0 of 3 objects and images: its filesystem has no fs-verity\n";
+    for command in ["store stat", "store fsck", "store fsck --read"] {
+        let text = machine.does(command).ok().text();
+        assert!(text.contains(line), "{command}: {text}");
+    }
+    let stat = machine.json("store stat");
+    assert_eq!(stat["verityRefusal"], "its filesystem has no fs-verity");
+    assert_eq!(
+        (&stat["objects"]["withVerity"], &stat["images"]["withVerity"]),
+        (&0.into(), &0.into())
+    );
+    let fsck = machine.json("store fsck");
+    assert_eq!((&fsck["enforced"], &fsck["unenforced"]), (&0.into(), &0.into()));
+    machine.does("store fsck --repair").ok();
+    machine.does(&format!("verify {STREAM} --deep")).ok();
 }
 
 #[test]

@@ -92,6 +92,12 @@ pub(crate) fn assert_unchanged(before: &Snapshot, after: &Snapshot) {
     assert!(changed.is_empty(), "these were changed: {changed:?}");
 }
 
+/// Puts other bytes in the place of a file, which may have fs-verity and not be writable.
+pub(crate) fn overwrite(path: &Path, bytes: &[u8]) {
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
 /// A directory with a store, a root, keys and state of its own; gone when dropped.
 pub(crate) struct Machine {
     pub(crate) home: tempfile::TempDir,

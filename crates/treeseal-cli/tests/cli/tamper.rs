@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Machine, STREAM, filled};
+use crate::support::{Machine, STREAM, filled, overwrite};
 
 /// Fails unless reading the sealed tree is refused in every way, with `reason`, and leaves nothing.
 #[track_caller]
@@ -40,11 +40,6 @@ fn names(directory: &Path) -> Vec<PathBuf> {
         fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
     names
-}
-
-fn overwrite(path: &Path, bytes: &[u8]) {
-    fs::remove_file(path).unwrap();
-    fs::write(path, bytes).unwrap();
 }
 
 fn seal_file(machine: &Machine, stream: &str, sequence: u64) -> PathBuf {

@@ -78,6 +78,7 @@ pub struct FileContent<'a> {
     pub(super) directory: &'a [u8],
     pub(super) name: &'a [u8],
     pub(super) size: u64,
+    pub(super) has_verity: bool,
     /// Bytes that the kernel has not given yet.
     pub(super) remaining: u64,
     pub(super) buffer: &'a mut [u8],
@@ -99,6 +100,17 @@ impl FileContent<'_> {
     /// Size of the content in bytes.
     pub const fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Whether the file has fs-verity, so that the kernel knows a digest of it.
+    pub const fn has_verity(&self) -> bool {
+        self.has_verity
+    }
+
+    /// Says that what is left of the content is known, and leaves it unread.
+    pub fn skip(&mut self) {
+        self.progress.add_known_bytes(self.remaining);
+        self.remaining = 0;
     }
 
     /// The path of the file, for messages.

@@ -450,7 +450,7 @@ impl<'a, S: ContentSink> Worker<'a, S> {
         }
         let xattrs = self.file_xattrs(&file).map_err(at)?;
         let sink = self.shared.sink;
-        let mut content = self.content_of(&file, open, name, stat.size);
+        let mut content = self.content_of(&file, open, name, stat);
         let mut inline = [0; INLINE_LIMIT];
         let inline = usize::try_from(stat.size).ok().and_then(|size| inline.get_mut(..size));
         let held = match (known, inline) {
@@ -504,14 +504,15 @@ impl<'a, S: ContentSink> Worker<'a, S> {
         file: &'c File,
         open: &'c OpenDirectory,
         name: &'c [u8],
-        size: u64,
+        stat: &Stat,
     ) -> FileContent<'c> {
         FileContent {
             file,
             directory: &open.path,
             name,
-            size,
-            remaining: size,
+            size: stat.size,
+            has_verity: stat.has_verity,
+            remaining: stat.size,
             buffer: &mut self.content,
             start: 0,
             end: 0,

@@ -46,23 +46,13 @@ impl<T> ShortFiles<T> {
 
     /// Whether there is room for another short file. There is after [`finish`](Self::finish).
     pub(super) fn has_room(&mut self, params: &Params, size: u64) -> bool {
-        if self.files.is_empty() {
-            match &self.batch {
-                Some((kept, _)) if kept == params => {}
-                _ => self.batch = Some((params.clone(), Batch::new(params.clone()))),
-            }
-        }
-        match &mut self.batch {
-            Some((kept, batch)) if kept == params => batch.room(with_one_more(size)).is_some(),
-            _ => false,
-        }
+        self.room(params, size).is_some()
     }
 
     /// Reads a file for which there is room, to be [added](Self::add). `false` if it did not
     /// come at once and of this size: then it is to be read in the long way.
-    pub(super) fn read(&mut self, file: &File, size: u64) -> io::Result<bool> {
-        let room = self.batch.as_mut().and_then(|(_, batch)| batch.room(with_one_more(size)));
-        let Some(room) = room else { return Ok(false) };
+    pub(super) fn read(&mut self, file: &File, params: &Params, size: u64) -> io::Result<bool> {
+        let Some(room) = self.room(params, size) else { return Ok(false) };
         // One byte more shows a file that has grown, without another call.
         let room = &mut room[..with_one_more(size)];
         match file.read_at(room, 0) {
@@ -84,6 +74,15 @@ impl<T> ShortFiles<T> {
         let digests = self.batch.as_mut().map_or_else(Vec::new, |(_, batch)| batch.finish());
         let files = std::mem::take(&mut self.files);
         files.into_iter().zip(digests).map(|((known_by, size), digest)| (known_by, digest, size))
+    }
+
+    /// Where a file goes, which is hashed with others of the same algorithm only.
+    fn room(&mut self, params: &Params, size: u64) -> Option<&mut [u8]> {
+        if self.files.is_empty() && self.batch.as_ref().is_none_or(|(kept, _)| kept != params) {
+            self.batch = Some((params.clone(), Batch::new(params.clone())));
+        }
+        let batch = self.batch.as_mut().filter(|(kept, _)| kept == params);
+        batch.and_then(|(_, batch)| batch.room(with_one_more(size)))
     }
 }
 
@@ -126,6 +125,34 @@ pub(super) fn read_content(
     let (digest, levels) = upper.finish(offset);
     comparison.upper(&levels)?;
     Ok(Content { digest, size: offset, sidecar: comparison.result })
+}
+
+/// How a sidecar compares with an object of `size` bytes whose content is not read: leaves that lead to
+/// its digest are the right ones.
+pub(super) fn check_sidecar(
+    digest: &FileDigest,
+    size: u64,
+    params: &Params,
+    sidecar: Option<Option<(File, u64)>>,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Sidecar> {
+    let mut comparison = Comparison::new(params, size, sidecar);
+    let Some(file) = &comparison.file else { return Ok(comparison.result) };
+    buffer.resize(params.run_size(), 0);
+    let mut upper = UpperLevels::new(params.clone());
+    let found = sidecar_size(params, size);
+    let mut offset = comparison.offset;
+    while offset < found {
+        let filled = read_full_at(file, buffer, offset)?;
+        upper.update(&buffer[..filled]);
+        offset += buffer.len() as u64;
+    }
+    let (led_to, levels) = upper.finish(size);
+    if led_to != *digest {
+        return Ok(Sidecar::Wrong { found });
+    }
+    comparison.upper(&levels)?;
+    Ok(comparison.result)
 }
 
 /// A sidecar that is compared block by block while the content is read.
@@ -186,4 +213,58 @@ fn read_full_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize
         }
     }
     Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    const SIZE: usize = 1_200_000;
+
+    /// How a sidecar of these bytes compares with an object of which only the digest is known.
+    fn compared(content: &[u8], sidecar: Option<&[u8]>) -> Sidecar {
+        let params = Params::default();
+        let sidecar = sidecar.map(|bytes| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(bytes).unwrap();
+            (file, bytes.len() as u64)
+        });
+        let digest = Digester::digest_of(&params, content);
+        let size = content.len() as u64;
+        check_sidecar(&digest, size, &params, Some(sidecar), &mut Vec::new()).unwrap()
+    }
+
+    fn tree_of(content: &[u8]) -> Vec<u8> {
+        let mut digester = Digester::with_tree(Params::default());
+        digester.update(content);
+        digester.finish().tree.unwrap()
+    }
+
+    #[test]
+    fn a_sidecar_is_checked_against_the_digest_alone() {
+        let content: Vec<u8> = (0..=250).cycle().take(SIZE).collect();
+        let tree = tree_of(&content);
+        let found = tree.len() as u64;
+        assert_eq!(compared(&content, Some(&tree)), Sidecar::Right);
+        assert_eq!(compared(&content, None), Sidecar::Missing);
+        // In the root block, in its padding, in a leaf, in the padding of the last one.
+        for position in [0, 4095, 4096, tree.len() - 1] {
+            let mut damaged = tree.clone();
+            damaged[position] ^= 1;
+            let result = compared(&content, Some(&damaged));
+            assert_eq!(result, Sidecar::Wrong { found }, "{position}");
+        }
+        let other = tree_of(&vec![7; SIZE]);
+        assert_eq!(compared(&content, Some(&other)), Sidecar::Wrong { found });
+        let short = compared(&content, Some(&tree[..4096]));
+        assert_eq!(short, Sidecar::Wrong { found: 4096 });
+    }
+
+    #[test]
+    fn a_short_object_has_no_sidecar_to_be_checked() {
+        assert_eq!(compared(&[7; 5000], None), Sidecar::Right);
+        assert_eq!(compared(&[7; 5000], Some(b"x")), Sidecar::Needless);
+    }
 }

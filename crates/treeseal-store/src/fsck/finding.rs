@@ -95,6 +95,14 @@ pub enum Problem {
         /// What is there.
         found: EntryKind,
     },
+    /// The content is right, and the kernel could check it and does not: it has no fs-verity, or not
+    /// with this digest.
+    Unenforced {
+        /// What it is.
+        part: Part,
+        /// Its digest.
+        digest: FileDigest,
+    },
     /// Nothing in a store has such a name.
     StrangeName,
     /// Something that an interrupted writer left.
@@ -119,6 +127,8 @@ pub enum Problem {
 pub enum Severity {
     /// Something that is needed cannot be read, or not as it should be.
     Damage,
+    /// Something is right, and a mount that has the kernel check it refuses it.
+    Unenforced,
     /// Something lies there that does not belong there. It does no harm.
     Stray,
     /// Something is not needed. That is as it should be until the next `gc`.
@@ -139,6 +149,7 @@ impl Problem {
             | Self::PointerDamaged { .. }
             | Self::PointerDangling { .. }
             | Self::WrongKind { .. } => Severity::Damage,
+            Self::Unenforced { .. } => Severity::Unenforced,
             Self::StrangeName | Self::Leftover | Self::SidecarNeedless | Self::SidecarOrphan => {
                 Severity::Stray
             }
@@ -181,6 +192,9 @@ impl fmt::Display for Problem {
                 write!(f, "points to sequence {sequence}, of which there is no seal")
             }
             Self::WrongKind { expected, found } => write!(f, "is a {found}, expected a {expected}"),
+            Self::Unenforced { .. } => {
+                f.write_str("unenforced: it lacks fs-verity, so the kernel does not check it")
+            }
             Self::StrangeName => f.write_str("stray: nothing in a store has this name"),
             Self::Leftover => f.write_str("stray: left by a writer that was interrupted"),
             Self::SidecarNeedless => f.write_str("stray: its object is too small to have one"),

@@ -1,4 +1,4 @@
-//! The files that are read, spread over threads.
+//! The files that are checked, spread over threads.
 //!
 //! One thread at a time lists the next of the 256 directories of a part; whoever is free takes the
 //! next few names. So no more names are held than one directory has, and a directory of large files
@@ -13,24 +13,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use treeseal_source::Progress;
-use treeseal_sys::{DurableDir, EntryKind};
+use treeseal_sys::{DurableDir, EntryKind, measure_verity};
 use treeseal_verity::FileDigest;
 
-use super::content::{Content, ShortFiles, Sidecar, read_content};
+use super::content::{Content, ShortFiles, Sidecar, check_sidecar, read_content};
 use super::names::check_entry;
-use super::{Finding, FsckOptions, Problem, is_finding};
+use super::{Finding, FsckOptions, FsckReads, Problem, is_finding};
 use crate::layout::{self, params, sidecar_size};
 use crate::{Part, References, Store, StoreError};
 
-/// What was read.
+/// What was checked.
 #[derive(Default)]
 pub(super) struct Covered {
     pub(super) objects: u64,
     pub(super) images: u64,
+    pub(super) enforced: u64,
     pub(super) bytes: u64,
 }
 
-/// Reads and checks every file that is named by a digest, and looks for those that are referred to.
+/// Checks every file that is named by a digest, and looks for those that are referred to.
 pub(super) fn check_content(
     store: &Store,
     references: Option<&References>,
@@ -43,6 +44,8 @@ pub(super) fn check_content(
         .map_or(1, std::num::NonZero::get);
     let check = Check {
         store,
+        reads: options.reads,
+        takes_verity: store.verity_refusal()?.is_none(),
         expected: references.map(Expected::new),
         progress: options.progress,
         names: Mutex::new(Names { part: 0, fanout: 0, ready: Vec::new() }),
@@ -50,6 +53,7 @@ pub(super) fn check_content(
         stopped: AtomicBool::new(false),
         objects: AtomicU64::new(0),
         images: AtomicU64::new(0),
+        enforced: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
     };
     thread::scope(|scope| {
@@ -64,12 +68,16 @@ pub(super) fn check_content(
     Ok(Covered {
         objects: check.objects.into_inner(),
         images: check.images.into_inner(),
+        enforced: check.enforced.into_inner(),
         bytes: check.bytes.into_inner(),
     })
 }
 
 struct Check<'c> {
     store: &'c Store,
+    reads: FsckReads,
+    /// Whether files of the store can have fs-verity.
+    takes_verity: bool,
     expected: Option<Expected<'c>>,
     progress: Option<&'c Progress>,
     names: Mutex<Names>,
@@ -78,6 +86,7 @@ struct Check<'c> {
     stopped: AtomicBool,
     objects: AtomicU64,
     images: AtomicU64,
+    enforced: AtomicU64,
     bytes: AtomicU64,
 }
 
@@ -100,7 +109,7 @@ struct Names {
     ready: Vec<Named>,
 }
 
-/// A file that is to be read.
+/// A file that is to be checked.
 struct Named {
     part: Part,
     digest: FileDigest,
@@ -108,6 +117,8 @@ struct Named {
     dir: Arc<DurableDir>,
     /// Where its sidecar lies, if there is one.
     sidecar_dir: Option<Arc<DurableDir>>,
+    /// Whether the kernel checks it against its digest; found out when it is opened.
+    is_enforced: bool,
 }
 
 /// What is in one of a part's directories under the name of a digest.
@@ -191,7 +202,7 @@ impl Check<'_> {
         let Some(dir) = listed.dir else { return Ok(Vec::new()) };
         let named = |digest: FileDigest| {
             let sidecar_dir = sidecars.dir.clone().filter(|_| sidecars.files.contains(&digest));
-            Named { part, digest, dir: Arc::clone(&dir), sidecar_dir }
+            Named { part, digest, dir: Arc::clone(&dir), sidecar_dir, is_enforced: false }
         };
         Ok(listed.files.into_iter().map(named).collect())
     }
@@ -234,20 +245,25 @@ impl Check<'_> {
         }
     }
 
-    /// Reads a file, and judges it unless it is short: short files wait for each other.
-    fn check_file(&self, named: Named, buffers: &mut Buffers) -> Result<(), StoreError> {
+    /// Checks a file, and judges it unless it is short: short files wait for each other.
+    fn check_file(&self, mut named: Named, buffers: &mut Buffers) -> Result<(), StoreError> {
         let (file, size) = match named.dir.open_file(&layout::file_name(&named.digest)) {
             Ok(opened) => opened,
             Err(error) => return self.unreadable(&named, error.into()),
         };
-        if !params(&named.digest).is_short(size) {
+        named.is_enforced = self.is_enforced(&file, &named.digest);
+        if named.is_enforced && self.reads == FsckReads::Unenforced {
+            return self.check_enforced(&named, size, buffers);
+        }
+        let params = params(&named.digest);
+        if !params.is_short(size) {
             return self.check_long(&named, &file, size, buffers);
         }
         let short = &mut buffers.short;
-        if !short.has_room(&params(&named.digest), size) {
+        if !short.has_room(&params, size) {
             self.judge_short(short)?;
         }
-        match short.read(&file, size) {
+        match short.read(&file, &params, size) {
             Ok(true) => {
                 self.advance(size);
                 short.add(named, size);
@@ -255,6 +271,33 @@ impl Check<'_> {
             }
             Ok(false) => self.check_long(&named, &file, size, buffers),
             Err(error) => self.unreadable(&named, self.reading(&named, error)),
+        }
+    }
+
+    /// Whether the kernel checks an open file against a digest. One that it checks against another is
+    /// read, which shows what is wrong with it.
+    fn is_enforced(&self, file: &File, digest: &FileDigest) -> bool {
+        self.takes_verity && measure_verity(file).is_ok_and(|measured| measured == *digest)
+    }
+
+    /// Judges a file that the kernel checks. Only its sidecar is read, because that is checked by
+    /// nobody.
+    fn check_enforced(
+        &self,
+        named: &Named,
+        size: u64,
+        buffers: &mut Buffers,
+    ) -> Result<(), StoreError> {
+        let (digest, params) = (named.digest, params(&named.digest));
+        let sidecar = check_sidecar(&digest, size, &params, named.sidecar(), &mut buffers.run);
+        match sidecar {
+            Ok(sidecar) => {
+                if let Some(progress) = self.progress {
+                    progress.add_known_bytes(size);
+                }
+                self.judge(named, &Content { digest, size, sidecar })
+            }
+            Err(error) => self.unreadable(named, self.reading(named, error)),
         }
     }
 
@@ -276,15 +319,9 @@ impl Check<'_> {
         size: u64,
         buffers: &mut Buffers,
     ) -> Result<(), StoreError> {
-        let sidecar = match (named.part, &named.sidecar_dir) {
-            (Part::Image, _) => None,
-            (_, None) => Some(None),
-            // What cannot be opened is as good as missing.
-            (_, Some(dir)) => Some(dir.open_file(&layout::file_name(&named.digest)).ok()),
-        };
         let progress = |bytes| self.advance(bytes);
         let params = params(&named.digest);
-        match read_content(file, size, &params, sidecar, &mut buffers.run, &progress) {
+        match read_content(file, size, &params, named.sidecar(), &mut buffers.run, &progress) {
             Ok(content) => self.judge(named, &content),
             Err(error) => self.unreadable(named, self.reading(named, error)),
         }
@@ -302,6 +339,11 @@ impl Check<'_> {
         if content.digest != digest {
             self.report(path, self.damage(part, digest, content)?);
             return Ok(());
+        }
+        if named.is_enforced {
+            self.enforced.fetch_add(1, Ordering::Relaxed);
+        } else if self.takes_verity {
+            self.report(path.clone(), Problem::Unenforced { part, digest });
         }
         self.report_sidecar(digest, content);
         if self.expected.as_ref().is_some_and(|expected| !expected.has(part, &digest)) {
@@ -388,6 +430,18 @@ impl<'r> Expected<'r> {
         match part {
             Part::Image => self.references.has_image(digest),
             Part::Object | Part::Sidecar => self.references.object_size(digest).is_some(),
+        }
+    }
+}
+
+impl Named {
+    /// Its sidecar with the size, as far as it is there; `None` if files of its part have none.
+    fn sidecar(&self) -> Option<Option<(File, u64)>> {
+        match (self.part, &self.sidecar_dir) {
+            (Part::Image, _) => None,
+            (_, None) => Some(None),
+            // What cannot be opened is as good as missing.
+            (_, Some(dir)) => Some(dir.open_file(&layout::file_name(&self.digest)).ok()),
         }
     }
 }

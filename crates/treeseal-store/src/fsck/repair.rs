@@ -32,8 +32,8 @@ pub struct RepairReport {
 /// Damaged and missing objects and images are replaced by copies out of the directories `copies`:
 /// another store, an object directory, or any tree of files. A copy counts when its content has the
 /// digest, wherever it lies. Sidecars that are missing or wrong are computed from good objects, and
-/// sidecars of objects that need none are removed. Nothing else is removed; what cannot be replaced
-/// stays.
+/// sidecars of objects that need none are removed. Good objects and images that lack fs-verity are
+/// written anew, with it. Nothing else is removed; what cannot be replaced stays.
 ///
 /// Findings are held until the end: this needs memory for the damage, not for the store.
 pub fn repair(
@@ -75,6 +75,8 @@ struct WantedFiles {
     images: HashSet<FileDigest>,
     /// Of objects that are good.
     sidecars: HashSet<FileDigest>,
+    /// Good objects and images that lack fs-verity.
+    unenforced: HashSet<(Part, FileDigest)>,
     /// Sizes of objects, as far as they are known.
     sizes: HashMap<FileDigest, u64>,
 }
@@ -116,6 +118,9 @@ impl WantedFiles {
             let Some((part, digest)) = finding.file() else { continue };
             match (&finding.problem, part) {
                 (Problem::SidecarOrphan | Problem::SidecarNeedless, _) => {}
+                (Problem::Unenforced { .. }, _) => {
+                    wanted.unenforced.insert((part, digest));
+                }
                 // No file can take a directory's place.
                 (Problem::WrongKind { found: EntryKind::Directory, .. }, _) => {}
                 (_, Part::Object) => {
@@ -142,12 +147,21 @@ impl WantedFiles {
             objects: of(&self.objects),
             images: of(&self.images),
             sidecars: of(&self.sidecars),
+            unenforced: self
+                .unenforced
+                .iter()
+                .filter(|(_, digest)| digest.algorithm() == algorithm)
+                .copied()
+                .collect(),
             sizes: self.sizes.clone(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.images.is_empty() && self.sidecars.is_empty()
+        self.objects.is_empty()
+            && self.images.is_empty()
+            && self.sidecars.is_empty()
+            && self.unenforced.is_empty()
     }
 
     /// Whether a file of this size can be one that is wanted.
@@ -185,8 +199,15 @@ impl<'w, 'f> Healer<'w, 'f> {
     }
 
     fn run(&mut self, copies: &[&Path]) -> Result<(), StoreError> {
+        if self.writer.temporary().has_verity(self.params.algorithm())? {
+            for (part, digest) in &self.wanted.unenforced {
+                self.write_anew(*part, digest)?;
+            }
+        }
         for digest in &self.wanted.sidecars {
-            self.rewrite_sidecar(digest)?;
+            if !self.healed.files.contains(&(Part::Sidecar, *digest)) {
+                self.rewrite_sidecar(digest)?;
+            }
         }
         // Where they would lie in a store or an object directory, before everything is read.
         for path in copies {
@@ -227,6 +248,25 @@ impl<'w, 'f> Healer<'w, 'f> {
             self.healed.files.insert((Part::Sidecar, *digest));
         }
         Ok(())
+    }
+
+    /// Puts a file in its own place, with its sidecar, because fs-verity comes with being written. So
+    /// there is one way to get it, and another name of the same inode does not become read-only.
+    fn write_anew(&mut self, part: Part, digest: &FileDigest) -> Result<(), StoreError> {
+        let store = self.writer.store();
+        if part == Part::Image {
+            return self.put_image(&mut store.open_image(digest)?, digest);
+        }
+        let mut object = store.open_object(digest)?;
+        match self.sink.put(&mut object, None, None, Wanted::Only(*digest)) {
+            Ok(stored) if stored.digest == *digest => {
+                self.healed.files.extend([(Part::Object, *digest), (Part::Sidecar, *digest)]);
+                Ok(())
+            }
+            // It is no longer what the check has seen.
+            Ok(_) | Err(StoreError::Content(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn offer_by_name(&mut self, directory: &Directory) -> Result<(), StoreError> {
@@ -321,9 +361,9 @@ impl<'w, 'f> Healer<'w, 'f> {
     }
 
     fn put_image(&mut self, file: &mut File, digest: &FileDigest) -> Result<(), StoreError> {
-        let writer = self.writer;
-        let mut temp = writer.create_temp()?;
+        let mut temp = self.writer.temporary().create()?;
         let mut digester = Digester::new(self.params.clone());
+        self.buffer.resize(self.params.run_size(), 0);
         if file.rewind().is_err() {
             return Ok(());
         }
@@ -341,7 +381,7 @@ impl<'w, 'f> Healer<'w, 'f> {
             }
         }
         if digester.finish().digest == *digest {
-            writer.part(Part::Image).place(temp, digest)?;
+            self.writer.place_image(temp, digest)?;
             self.healed.files.insert((Part::Image, *digest));
         }
         Ok(())

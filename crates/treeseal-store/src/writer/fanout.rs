@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use treeseal_sys::{DurableDir, TempEntry, TempFile};
+use treeseal_sys::{DurableDir, TempEntry};
 use treeseal_verity::FileDigest;
 
 use crate::StoreError;
@@ -34,9 +34,9 @@ impl Fanout {
     }
 
     /// Makes a file and its name durable.
-    pub(crate) fn place(&self, file: TempFile<'_>, digest: &FileDigest) -> Result<(), StoreError> {
+    pub(crate) fn place(&self, file: TempEntry<'_>, digest: &FileDigest) -> Result<(), StoreError> {
         file.sync()?;
-        self.rename(file.close(), digest, &digest.object_path())?;
+        self.rename(file, digest, &digest.object_path())?;
         self.sync(digest)
     }
 

@@ -142,6 +142,8 @@ impl StepHook for CrashingDisk {
                     state.contents.insert(inode, kept.unwrap());
                 }
             }
+            // The content stays what it was, and is lost or kept like any other.
+            StepAction::EnableVerity => {}
             StepAction::SyncFile => {
                 let inode = fs::metadata(path).unwrap().ino();
                 state.contents.remove(&inode);

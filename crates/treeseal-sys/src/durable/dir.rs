@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
 use super::{DurableError, Step, StepAction, StepHook};
+use crate::file::has_verity;
 
 /// A directory that is held by descriptor and changed only in [`Step`]s.
 ///
@@ -58,6 +59,17 @@ pub struct Entry {
     pub name: OsString,
     /// The type, of the link itself if it is one.
     pub kind: EntryKind,
+}
+
+/// What is seen of a file without opening it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The type, of the link itself if it is one.
+    pub kind: EntryKind,
+    /// Size in bytes.
+    pub size: u64,
+    /// Whether fs-verity is enabled on it.
+    pub has_verity: bool,
 }
 
 /// The type of a file, as far as it matters here.
@@ -123,11 +135,16 @@ impl DurableDir {
         Ok((File::from(fd), u64::try_from(stat.st_size).unwrap_or(0)))
     }
 
-    /// Type and size of a file, or `None` when there is none. Symlinks are not followed at the end
-    /// of the name.
-    pub fn look(&self, name: &str) -> Result<Option<(EntryKind, u64)>, DurableError> {
-        match fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some((kind_of(stat.st_mode), u64::try_from(stat.st_size).unwrap_or(0)))),
+    /// What is seen of a file, or `None` when there is none. Symlinks are not followed at the end of
+    /// the name.
+    pub fn look(&self, name: &str) -> Result<Option<Seen>, DurableError> {
+        let wanted = StatxFlags::TYPE | StatxFlags::SIZE;
+        match fs::statx(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW, wanted) {
+            Ok(stat) => Ok(Some(Seen {
+                kind: kind_of(stat.stx_mode.into()),
+                size: stat.stx_size,
+                has_verity: has_verity(&stat),
+            })),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(self.io("look at", name, errno)),
         }
@@ -277,7 +294,7 @@ impl DurableDir {
         errno: Errno,
     ) -> DurableError {
         if matches!(errno, Errno::LOOP | Errno::NOTDIR | Errno::NXIO)
-            && let Ok(Some((found, _))) = self.look(name)
+            && let Ok(Some(Seen { kind: found, .. })) = self.look(name)
             && found != expected
         {
             return DurableError::Kind { path: self.join(name), expected, found };

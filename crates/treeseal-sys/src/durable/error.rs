@@ -2,6 +2,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::EntryKind;
+use crate::VerityError;
 
 /// A step on a directory or file failed.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,14 @@ pub enum DurableError {
         /// The answer of the operating system.
         source: io::Error,
     },
+    /// The kernel does not check the file as it was asked to.
+    #[error("cannot enable fs-verity on `{}`", path.display())]
+    Verity {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: VerityError,
+    },
     /// A file of another type stands where a regular file or a directory belongs.
     #[error("`{}` is a {found}, expected a {expected}", path.display())]
     Kind {
@@ -30,11 +39,12 @@ pub enum DurableError {
 }
 
 impl DurableError {
-    /// The kind of the system's error; `None` when a file has the wrong type.
+    /// The kind of the system's error; `None` when it is none of the system's.
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
-            Self::Io { source, .. } => Some(source.kind()),
-            Self::Kind { .. } => None,
+            Self::Io { source, .. }
+            | Self::Verity { source: VerityError::Os { source, .. }, .. } => Some(source.kind()),
+            Self::Verity { .. } | Self::Kind { .. } => None,
         }
     }
 
@@ -46,7 +56,7 @@ impl DurableError {
     /// The file or directory that the step was about.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Io { path, .. } | Self::Kind { path, .. } => path,
+            Self::Io { path, .. } | Self::Verity { path, .. } | Self::Kind { path, .. } => path,
         }
     }
 }

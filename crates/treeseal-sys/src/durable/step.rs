@@ -23,6 +23,8 @@ pub enum StepAction {
     CreateFile,
     /// Bytes are appended to a temporary file, or content is cloned into it.
     Write,
+    /// fs-verity is enabled on a temporary file.
+    EnableVerity,
     /// The content of one file is made durable.
     SyncFile,
     /// The names in one directory are made durable.

@@ -1,12 +1,15 @@
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use treeseal_verity::{FileDigest, Params};
+
 use super::{DurableDir, DurableError, StepAction};
+use crate::{enable_verity, measure_verity};
 
 /// A file under a temporary name, open for writing. It is removed when dropped.
 #[derive(Debug)]
@@ -138,13 +141,25 @@ impl TempEntry<'_> {
         Ok(())
     }
 
-    /// Makes the content durable.
+    /// Enables fs-verity on the file, and gives the digest that the kernel checks it against from now
+    /// on. The content is flushed for it, but neither that nor fs-verity is made durable.
+    pub fn enable_verity(&self, params: &Params) -> Result<FileDigest, DurableError> {
+        self.step(StepAction::EnableVerity)?;
+        let file = self.open().map_err(|errno| self.errno("open", errno))?;
+        enable_verity(&file, params)
+            .and_then(|()| measure_verity(&file))
+            .map_err(|source| DurableError::Verity { path: self.dir.join(&self.name), source })
+    }
+
+    /// Makes the content durable, and fs-verity with it.
     pub fn sync(&self) -> Result<(), DurableError> {
         self.step(StepAction::SyncFile)?;
+        self.open().and_then(fs::fsync).map_err(|errno| self.errno("sync", errno))
+    }
+
+    fn open(&self) -> Result<OwnedFd, Errno> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         fs::openat(self.dir, self.name.as_str(), flags, Mode::empty())
-            .and_then(fs::fsync)
-            .map_err(|errno| self.errno("sync", errno))
     }
 
     fn step(&self, action: StepAction) -> Result<(), DurableError> {

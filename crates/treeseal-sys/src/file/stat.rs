@@ -1,6 +1,6 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, Statx, StatxFlags, StatxTimestamp, statx};
+use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags, StatxTimestamp, statx};
 use rustix::io::Errno;
 
 use super::{FileError, Operation};
@@ -24,6 +24,8 @@ pub struct Stat {
     pub device: u32,
     /// Size in bytes.
     pub size: u64,
+    /// Whether fs-verity is enabled on it.
+    pub has_verity: bool,
     /// Last change of the content.
     pub mtime: Timestamp,
     /// Last change of content or metadata.
@@ -90,10 +92,17 @@ impl From<Statx> for Stat {
             gid: stat.stx_gid,
             device: device_number(stat.stx_rdev_major, stat.stx_rdev_minor),
             size: stat.stx_size,
+            has_verity: has_verity(&stat),
             mtime: stat.stx_mtime.into(),
             ctime: stat.stx_ctime.into(),
         }
     }
+}
+
+/// Whether the attribute is set. The mask that should say whether it is known is not asked: btrfs of
+/// Linux 6.12 sets the attribute and leaves it out of the mask.
+pub(crate) fn has_verity(stat: &Statx) -> bool {
+    stat.stx_attributes.contains(StatxAttributes::VERITY)
 }
 
 impl From<StatxTimestamp> for Timestamp {

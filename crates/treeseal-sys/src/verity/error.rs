@@ -94,6 +94,25 @@ pub enum VerityError {
 }
 
 impl VerityError {
+    /// Whether no file of the filesystem can have fs-verity with the parameters that were asked for,
+    /// as opposed to a failure that concerns one file or one attempt.
+    pub const fn is_unsupported(&self) -> bool {
+        match self {
+            Self::BlockSize { .. }
+            | Self::Algorithm { .. }
+            | Self::Filesystem
+            | Self::Feature { .. }
+            | Self::Kernel => true,
+            Self::NotEnabled
+            | Self::AlreadyEnabled { .. }
+            | Self::OpenForWriting
+            | Self::NotRegular
+            | Self::NoMetadata
+            | Self::UnknownDigest { .. }
+            | Self::Os { .. } => false,
+        }
+    }
+
     /// What can be done about it.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {

@@ -160,8 +160,8 @@ impl Record {
 
 impl Mark {
     /// The mark of the directory with this key, until the machine starts again.
-    pub(super) fn new(directory: &Key, boot: &[u8]) -> Self {
-        Self(checksum(&[&directory.0, boot]))
+    pub(super) fn new(directory: &Key, boot: &[u8], takes_verity: bool) -> Self {
+        Self(checksum(&[&directory.0, boot, &[u8::from(takes_verity)]]))
     }
 }
 

@@ -38,7 +38,8 @@ impl<'a, 'w> CachedSink<'a, 'w> {
     fn mark(&self, cache: &DigestCache, digest: &FileDigest) -> Option<Mark> {
         let mark = || {
             let directory = self.sink.object_directory(digest)?;
-            cache.mark(&stat_file(&directory).ok()?, directory.as_fd())
+            let takes_verity = self.sink.takes_verity().ok()?;
+            cache.mark(&stat_file(&directory).ok()?, directory.as_fd(), takes_verity)
         };
         *self.marks.get(usize::from(*digest.as_bytes().first()?))?.get_or_init(mark)
     }
@@ -48,6 +49,13 @@ impl ContentSink for CachedSink<'_, '_> {
     type Error = StoreError;
 
     fn put(&self, content: &mut FileContent<'_>) -> Result<FileDigest, StoreError> {
+        if self.cache.is_some()
+            && content.has_verity()
+            && let Some(digest) = self.sink.put_measured(content.as_fd(), content.size())?
+        {
+            content.skip();
+            return Ok(digest);
+        }
         self.sink.put(content)
     }
 

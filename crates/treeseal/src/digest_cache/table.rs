@@ -143,6 +143,7 @@ mod tests {
             gid: 0,
             device: 0,
             size: 4096,
+            has_verity: false,
             mtime: Timestamp { seconds: 1_700_000_000, nanoseconds: 1 },
             ctime: Timestamp { seconds: 1_700_000_001, nanoseconds: 2 },
         }
@@ -212,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_mark_is_kept_and_is_that_of_one_directory_until_the_machine_starts_again() {
-        let mark = |inode, boot: &[u8]| Some(Mark::new(&key(inode), boot));
+        let mark = |inode, boot: &[u8]| Some(Mark::new(&key(inode), boot, false));
         let marked = Learnt { mark: mark(1, b"boot"), ..learnt(9) };
         let table = table(Record::new(&key(5), &marked, TODAY));
         assert_eq!(table.find(&key(5)), Some(marked));
