@@ -6,6 +6,7 @@ use treeseal_erofs::{ImageError, WriteError};
 use treeseal_source::{DumpReadError, ImportError};
 use treeseal_store::StoreError;
 use treeseal_sys::{FileError, TpmFloorError};
+#[cfg(feature = "token")]
 use treeseal_token::{TokenError, TokenUri};
 use treeseal_tree::display_path;
 use treeseal_trust::{
@@ -105,6 +106,7 @@ pub enum Error {
         source: KeyFileError,
     },
     /// A key on a token cannot be used.
+    #[cfg(feature = "token")]
     #[error("cannot use the key `{uri}`")]
     Token {
         /// Which key.
@@ -427,6 +429,7 @@ impl Error {
         |source| Self::TpmFloor { stream: stream.clone(), source: Box::new(source) }
     }
 
+    #[cfg(feature = "token")]
     pub(crate) fn token(uri: &TokenUri, source: TokenError) -> Self {
         Self::Token { uri: Box::new(uri.clone()), source: Box::new(source) }
     }
