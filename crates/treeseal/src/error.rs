@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use treeseal_erofs::{ImageError, WriteError};
 use treeseal_source::{DumpReadError, ImportError};
 use treeseal_store::StoreError;
-use treeseal_sys::{FileError, TpmFloorError};
+use treeseal_sys::{DurableError, FileError, TpmFloorError};
 #[cfg(feature = "token")]
 use treeseal_token::{TokenError, TokenUri};
 use treeseal_tree::display_path;
@@ -14,6 +14,7 @@ use treeseal_trust::{
     StateError, StatementError, Stream, Timestamp,
 };
 
+use crate::boot::{CommandLineError, ConfigError, HandoverError, TriesError};
 use crate::pending::Subject;
 
 /// What a failure says about what was asked.
@@ -239,6 +240,53 @@ pub enum Error {
         /// Why.
         source: StateError,
     },
+    /// The boot state could not be read or written.
+    #[error(transparent)]
+    Durable(#[from] DurableError),
+    /// How often trees were tried at boot cannot be understood.
+    #[error("`{}` cannot be understood", path.display())]
+    Tries {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: TriesError,
+    },
+    /// The configuration of the boot cannot be used.
+    #[error("`{}` is no configuration", path.display())]
+    BootConfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ConfigError,
+    },
+    /// The kernel's command line cannot be understood.
+    #[error(transparent)]
+    CommandLine(#[from] CommandLineError),
+    /// The store has no seal that could be booted, whatever it says.
+    #[error(
+        "the store has no seal for the stream `{stream}`{}",
+        floor.map_or(String::new(), |floor| format!(" with sequence {floor} or later"))
+    )]
+    NothingToBoot {
+        /// The stream.
+        stream: Stream,
+        /// The highest floor.
+        floor: Option<Sequence>,
+    },
+    /// Nothing says what this system was booted from.
+    #[error("this system was not booted from a sealed tree: there is no `{}`", path.display())]
+    NotBooted {
+        /// The file that would say so.
+        path: PathBuf,
+    },
+    /// What this system was told of its boot cannot be understood.
+    #[error("`{}` cannot be understood", path.display())]
+    Handover {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: HandoverError,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -420,6 +468,21 @@ pub enum Error {
     Output(#[source] io::Error),
 }
 
+/// What an error says and what its causes say, without those that it quotes.
+pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    let mut said = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Some errors quote their cause: a person reads it once.
+        if !said.last().is_some_and(|before| before.contains(&text)) {
+            said.push(text);
+        }
+        cause = error.source();
+    }
+    said
+}
+
 impl Error {
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
@@ -469,6 +532,7 @@ impl Error {
             | Self::Root { .. }
             | Self::RootGap { .. }
             | Self::ImageDiffers { .. }
+            | Self::NothingToBoot { .. }
             | Self::NoSeal { .. } => Answer::No,
             Self::Store(error) if error.is_damage() => Answer::No,
             _ => Answer::Unknown,
@@ -581,6 +645,15 @@ impl Error {
             Self::Store(error) if error.is_damage() => {
                 "`treeseal store fsck` names all damage; `--repair --from DIR` heals it from good \
                  files"
+                    .to_owned()
+            }
+            Self::Tries { path, .. } => format!(
+                "it holds how often trees were tried that were not marked good; removing `{}` gives \
+                 them all their tries again",
+                path.display()
+            ),
+            Self::NotBooted { .. } => {
+                "treeseal-boot in the initramfs writes it; docs/guides/boot.md says how to set that up"
                     .to_owned()
             }
             Self::State { path, .. } => format!(

@@ -8,6 +8,7 @@
 //! Nothing here prints or reads the environment; [`Locations`] say where things lie. What may take
 //! long counts what it has done in a [`Progress`], for whoever wants to show it.
 
+pub mod boot;
 pub mod extract;
 pub mod image;
 pub mod keys;
@@ -33,7 +34,7 @@ mod tpm;
 
 pub use digest::{digest_file, digest_files, threads};
 pub use digest_cache::CacheNote;
-pub use error::{Answer, Error};
+pub use error::{Answer, Error, causes};
 pub use freshness::{Freshened, freshen};
 pub use identity::NewIdentity;
 pub use locations::{Locations, default_stream, is_superuser};
