@@ -23,6 +23,6 @@ pub use config::{
 };
 pub use handover::{Handover, HandoverError, Started};
 pub use mark::{Status, mark_good, status};
-pub use select::{Candidate, Criteria, Refusal, Selection, select};
+pub use select::{Candidate, Criteria, Refusal, Selection, open_store, select};
 pub use start::Attempt;
 pub use state::{Attempts, BootState, TriesError};

@@ -53,6 +53,8 @@ fn every_help_ends_with_an_example() {
         "attach",
         "submit",
         "freshen",
+        "boot status",
+        "boot mark-good",
     ] {
         let help = run(command.split(' ').chain(["--help"])).ok().text();
         let (_, example) = help.rsplit_once("Example:\n").expect(command);

@@ -93,6 +93,13 @@ pub struct Failure {
     pub delay: Duration,
 }
 
+impl Default for Failure {
+    /// The machine stands still.
+    fn default() -> Self {
+        Self { ending: Ending::default(), delay: Duration::from_secs(SECONDS) }
+    }
+}
+
 /// How a boot ends that failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ending {
@@ -280,9 +287,7 @@ fn tpm(node: Option<Node>) -> Result<Option<TpmAddress>, ConfigError> {
 }
 
 fn failure(node: Option<Node>) -> Result<Failure, ConfigError> {
-    let Some(node) = node else {
-        return Ok(Failure { ending: Ending::default(), delay: Duration::from_secs(SECONDS) });
-    };
+    let Some(node) = node else { return Ok(Failure::default()) };
     let choices =
         [("stop", Ending::Stop), ("reboot", Ending::Reboot), ("poweroff", Ending::PowerOff)];
     let mut fields = node.fields()?;

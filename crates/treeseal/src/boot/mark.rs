@@ -57,7 +57,7 @@ pub fn status(run: &Path) -> Result<Status, Error> {
 }
 
 fn open_state(started: &Started, options: DurableOptions) -> Result<BootState, Error> {
-    BootState::open(Path::new(&started.state_filesystem), &started.state_directory, options)
+    BootState::open_with(Path::new(&started.state_filesystem), &started.state_directory, options)
 }
 
 impl Status {

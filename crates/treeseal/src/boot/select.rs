@@ -2,6 +2,7 @@ use std::fmt;
 use std::path::Path;
 
 use treeseal_store::Store;
+use treeseal_sys::{DurableDir, DurableOptions};
 use treeseal_trust::{
     Clock, SealError, SealRequest, Sequence, Sha256Digest, Statement, Stream, TrustRoot, Verified,
     verify_seal,
@@ -125,6 +126,13 @@ fn clock(expired: Expired) -> Result<Clock, Error> {
         Expired::Refuse => memory::clock(),
         Expired::Warn => Ok(memory::now().map_or(Clock::Unknown, Clock::LowerBound)),
     }
+}
+
+/// Opens the store in `directory` below `filesystem`, through no symlink.
+pub fn open_store(filesystem: &Path, directory: &str) -> Result<Store, Error> {
+    // Whoever has written to the disk could lead elsewhere. Nobody writes to it now.
+    let opened = DurableDir::open(filesystem, DurableOptions::default())?.open_dir(directory)?;
+    Ok(Store::open_read_only(opened.path())?)
 }
 
 /// Selects the trees that may be started: those that the trust root accepts now and that are not below

@@ -69,7 +69,11 @@ const MAX_TRIES_SIZE: usize = 16 * 1024;
 impl BootState {
     /// Opens the state in `directory` below `filesystem`, through no symlink. The directory is made if
     /// need be, and its name durable.
-    pub fn open(
+    pub fn open(filesystem: &Path, directory: &str) -> Result<Self, Error> {
+        Self::open_with(filesystem, directory, DurableOptions::default())
+    }
+
+    pub(super) fn open_with(
         filesystem: &Path,
         directory: &str,
         options: DurableOptions,
@@ -92,6 +96,11 @@ impl BootState {
     /// How often trees were tried since.
     pub const fn attempts(&self) -> &Attempts {
         &self.attempts
+    }
+
+    /// A directory beside the state, through no symlink, for what the system keeps from boot to boot.
+    pub fn directory_for(&self, name: &str) -> Result<PathBuf, Error> {
+        make_durable(&self.directory, name).map(|directory| directory.path().to_owned())
     }
 
     /// Whether this is what was marked good last.

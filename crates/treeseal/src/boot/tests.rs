@@ -140,7 +140,7 @@ impl Machine {
     }
 
     fn state_with(&self, options: DurableOptions) -> Result<BootState, Error> {
-        BootState::open(&self.path("disk"), &self.config.state_directory, options)
+        BootState::open_with(&self.path("disk"), &self.config.state_directory, options)
     }
 
     fn criteria(&self, command_line: &str) -> Criteria<'_> {
