@@ -10,7 +10,9 @@ mod docs;
 mod layering;
 mod process;
 mod setup;
+mod static_programs;
 mod test;
+mod vm;
 mod workspace;
 
 use anyhow::{Result, bail};
@@ -26,6 +28,7 @@ Usage: cargo xtask TASK
   check [--advisories]    formatting, clippy, rustdoc, dependencies, layering
   layering [--write]      crates use each other as the table allows; --write renews the document
   docs [--check]          write docs/cli-reference.md; --check only tells whether it is current
+  vm [NAME...]            tests in virtual machines; part of `test` without FILTER; --help for options
   bench [NAME...]         compare with the peers: digest, import, dump and more; --help for options
 ";
 
@@ -55,6 +58,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         ("layering", ["--write"]) => layering::run(&workspace, layering::Document::Write),
         ("docs", []) => docs::run(&workspace, docs::Mode::Write),
         ("docs", ["--check"]) => docs::run(&workspace, docs::Mode::Check),
+        ("vm", options) => vm::run(&workspace, options),
         ("bench", options) => bench::run(&workspace, options),
         ("help" | "-h" | "--help", _) => {
             print!("{USAGE}");

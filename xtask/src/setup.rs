@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub(crate) mod archive;
 mod debian;
 mod python;
 mod tough;
@@ -43,10 +44,15 @@ impl Peers {
     }
 }
 
+/// Installs the Debian packages that tests and benches use, and nothing else.
+pub(crate) fn packages() -> Result<()> {
+    debian::install_packages()
+}
+
 pub(crate) fn run(workspace: &Workspace) -> Result<Peers> {
     let peers = Peers::of(workspace);
     fs::create_dir_all(peers.dir()).with_context(|| format!("creating {}", peers.dir.display()))?;
-    debian::install_packages()?;
+    packages()?;
     python::create_environment(&peers, &workspace.root.join("xtask/requirements.txt"))?;
     unpacked::unpack_all(&peers)?;
     tough::build(&peers, workspace)?;

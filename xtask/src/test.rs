@@ -2,6 +2,7 @@
 
 use crate::process::run as show_and_run;
 use crate::setup::{self, Peers};
+use crate::vm;
 use crate::workspace::Workspace;
 use anyhow::Result;
 use std::process::Command;
@@ -17,7 +18,8 @@ const PYTHON_CHECKS: &[&[&str]] = &[
 ];
 
 /// The Python checks come first, so that the last lines printed are cargo's own results. Without a
-/// filter the core is then run by every implementation of the hash functions.
+/// filter the core is then run by every implementation of the hash functions, and the tests that need a
+/// kernel of their own in virtual machines.
 pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
     let peers = setup::run(workspace)?;
     python_checks(workspace, &peers, filter)?;
@@ -27,7 +29,19 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
     // This run is that of the implementation which is chosen when none is forced.
     tests.env_remove(hashes::VARIABLE).env("TREESEAL_PEERS", peers.dir());
     show_and_run(&mut tests)?;
-    if filter.is_none() { hashes::run(workspace, &peers) } else { Ok(()) }
+    if filter.is_some() {
+        return Ok(());
+    }
+    hashes::run(workspace, &peers)?;
+    virtual_machines(workspace)
+}
+
+fn virtual_machines(workspace: &Workspace) -> Result<()> {
+    if std::env::consts::ARCH != "x86_64" {
+        println!("vm: NOT TESTED, virtual machines are of x86-64 only");
+        return Ok(());
+    }
+    vm::run(workspace, &[])
 }
 
 /// The part of the tests that is run by every implementation of the hash functions, alone.

@@ -64,6 +64,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Boot(Boot),
     Digest(Digest),
+    Enable(Enable),
+    Measure(Measure),
     #[command(subcommand)]
     Image(Image),
     #[command(subcommand)]
@@ -224,6 +226,20 @@ pub(crate) struct Log {
     pub(crate) places: Places,
 }
 
+/// What an fs-verity digest depends on besides the content
+#[derive(Debug, Args)]
+pub(crate) struct VerityParams {
+    /// Hash algorithm: sha256 or sha512
+    #[arg(long, value_name = "ALGORITHM", default_value = "sha256")]
+    pub(crate) hash_alg: String,
+    /// Block size in bytes: a power of two from 1024 to 65536
+    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    pub(crate) block_size: u32,
+    /// Salt in hex, at most 32 bytes
+    #[arg(long, value_name = "HEX", default_value = "", hide_default_value = true)]
+    pub(crate) salt: String,
+}
+
 /// Print the fs-verity digest of files, as `fsverity digest` does
 ///
 /// All cores work on one large file, or on many files. The environment variable TREESEAL_HASH forces
@@ -235,21 +251,44 @@ pub(crate) struct Digest {
     /// The files
     #[arg(required_unless_present = "explain", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Hash algorithm: sha256 or sha512
-    #[arg(long, value_name = "ALGORITHM", default_value = "sha256")]
-    pub(crate) hash_alg: String,
-    /// Block size in bytes: a power of two from 1024 to 65536
-    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
-    pub(crate) block_size: u32,
-    /// Salt in hex, at most 32 bytes
-    #[arg(long, value_name = "HEX", default_value = "", hide_default_value = true)]
-    pub(crate) salt: String,
+    #[command(flatten)]
+    pub(crate) params: VerityParams,
     /// Print the digest alone
     #[arg(long)]
     pub(crate) compact: bool,
     /// Say on stderr how this machine hashes; needs no FILE
     #[arg(long)]
     pub(crate) explain: bool,
+}
+
+/// Enable fs-verity on files, as `fsverity enable` does
+///
+/// From then on no file of them can be written, and the kernel checks each block that is read. That
+/// cannot be undone but by deleting the file. A file that has the same digest already is left as it is.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal enable --hash-alg sha512 /srv/image\n  \
+        treeseal measure /srv/image")]
+pub(crate) struct Enable {
+    /// The files; nobody may have them open for writing
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) params: VerityParams,
+}
+
+/// Print the digest by which the kernel checks files, as `fsverity measure` does
+///
+/// Nothing is read: the kernel knows the digest of a file that fs-verity is enabled on. Exit code 1
+/// when it is not enabled.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal measure /srv/image")]
+pub(crate) struct Measure {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Print the digest alone
+    #[arg(long)]
+    pub(crate) compact: bool,
 }
 
 /// Make and read composefs images, as the composefs tools do

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use treeseal_source::Progress;
-use treeseal_sys::{Barrier, EntryKind, TempEntry};
+use treeseal_sys::{Barrier, DurableDir, EntryKind, TempEntry};
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Measured, Params};
 
 use crate::layout::sidecar_size;
@@ -219,6 +219,25 @@ impl<'w> ObjectSink<'w> {
         self.touch(digest, size);
         self.totals.count_known(&Stored { digest: *digest, size, new: false });
         Ok(true)
+    }
+
+    /// The directory that the object of a digest lies in; `None` if it cannot be opened.
+    pub fn object_directory(&self, digest: &FileDigest) -> Option<DurableDir> {
+        self.deposit.fanout(Part::Object)?.open(digest).ok()
+    }
+
+    /// As [`put_known`](Self::put_known), without looking at the object. The caller vouches that
+    /// since an earlier sink was given it by `put_known`, and committed, no name in
+    /// [`object_directory`](Self::object_directory) was given or taken away.
+    ///
+    /// `false` if that is not enough to know that the store has all of it: then it is to be looked at.
+    pub fn put_seen(&self, digest: &FileDigest, size: u64) -> bool {
+        let is_all =
+            digest.algorithm() == self.params.algorithm() && sidecar_size(&self.params, size) == 0;
+        if is_all {
+            self.totals.count_known(&Stored { digest: *digest, size, new: false });
+        }
+        is_all
     }
 
     /// Makes everything durable that was put, under its name.

@@ -144,6 +144,45 @@ fn an_object_is_put_by_its_digest_only_where_the_store_has_all_of_it() {
 }
 
 #[test]
+fn an_object_that_was_seen_counts_as_known_unless_it_has_a_sidecar() {
+    let directory = directory();
+    let store = Store::create_or_open(directory.path()).unwrap();
+    let mut writer = store.writer().unwrap();
+    let bytes = content(5000, 1);
+    let (short, long) = (put(&mut writer, &bytes), put(&mut writer, &content(600_000, 1)));
+    let mut seen = |digest, size| {
+        let sink = writer.object_sink(SinkOptions::default());
+        let seen = sink.put_seen(&digest, size);
+        (seen, sink.commit().unwrap())
+    };
+    let expected = SinkStats {
+        existing_objects: 1,
+        existing_bytes: 5000,
+        known_objects: 1,
+        known_bytes: 5000,
+        ..SinkStats::default()
+    };
+    assert_eq!(seen(short, 5000), (true, expected));
+    let refused = (false, SinkStats::default());
+    assert_eq!(seen(long, 600_000), refused);
+    let sha512 = Digester::digest_of(&Params::with_algorithm(HashAlgorithm::Sha512), &bytes);
+    assert_eq!(seen(sha512, 5000), refused);
+}
+
+#[test]
+fn the_directory_of_an_object_is_that_of_its_path() {
+    let directory = directory();
+    let store = Store::create_or_open(directory.path()).unwrap();
+    let mut writer = store.writer().unwrap();
+    let digest = put(&mut writer, &content(5000, 1));
+    let path = directory.path().join("objects").join(&digest.to_hex()[..2]);
+    let sink = writer.object_sink(SinkOptions::default());
+    assert_eq!(sink.object_directory(&digest).unwrap().path(), path);
+    std::fs::remove_dir_all(&path).unwrap();
+    assert!(sink.object_directory(&digest).is_none());
+}
+
+#[test]
 fn an_object_of_the_wrong_size_is_replaced_and_a_missing_sidecar_added() {
     let directory = directory();
     let store = Store::create_or_open(directory.path()).unwrap();

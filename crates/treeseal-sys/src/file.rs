@@ -15,9 +15,11 @@ mod xattr;
 
 pub use directory::{Directory, ListBuffer};
 pub use error::{FileError, Operation};
+pub(crate) use filesystem::{EXT4_MAGIC, F2FS_MAGIC, filesystem_type};
 pub use filesystem::{FilesystemId, filesystem_with_change_times};
 pub use limit::raise_descriptor_limit;
 pub use read::read_file_limited;
 pub use restore::{Attributes, Owner, Special, restore_attributes};
 pub use stat::{FileId, Stat, Timestamp, stat_file};
+pub(crate) use stat::{device_number, is_regular};
 pub use xattr::{Xattr, XattrBuffer, file_xattrs};

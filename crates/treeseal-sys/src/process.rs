@@ -1,4 +1,7 @@
-//! What this process is allowed.
+//! What this process is allowed, and what it runs on.
+
+use std::fs::File;
+use std::io::Read as _;
 
 use rustix::thread::{CapabilitySet, capabilities};
 
@@ -19,4 +22,12 @@ pub fn sees_trusted_xattrs() -> bool {
 /// The user that this process acts as.
 pub fn effective_user() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+/// What tells this start of the machine from every other: a random UUID as text. `None` where it
+/// cannot be found out.
+pub fn boot_id() -> Option<[u8; 36]> {
+    let mut id = [0; 36];
+    File::open("/proc/sys/kernel/random/boot_id").ok()?.read_exact(&mut id).ok()?;
+    Some(id)
 }

@@ -4,8 +4,9 @@ use std::hash::RandomState;
 use hashbrown::HashTable;
 use treeseal_verity::FileDigest;
 
+use crate::digests::{DigestList, Renumbering};
 use crate::intern::{Arena, Interner, Lists, Span, Strings, Values, index, number};
-use crate::tree::{ContentRecord, DigestId, EntryKind, EntryRecord, InodeRecord, PathId};
+use crate::tree::{ContentRecord, EntryKind, EntryRecord, InodeRecord, PathId};
 use crate::{
     FileType, InodeId, Metadata, NameError, Payload, Tree, TreeError, XattrError, XattrSetId,
     limits,
@@ -19,7 +20,7 @@ pub struct TreeBuilder {
     entries: Vec<EntryRecord>,
     names: Arena,
     payloads: Arena,
-    digests: Interner<Strings>,
+    digests: DigestList,
     strings: Interner<Strings>,
     xattr_pairs: Interner<Values<(u32, u32)>>,
     xattr_sets: Interner<Lists>,
@@ -48,6 +49,14 @@ pub enum NodeContent<'a> {
     Directory,
     /// Regular file whose content becomes part of the image, at most 5000 bytes.
     Inline(&'a [u8]),
+    /// Regular file whose content is the object of its digest. As `External` with the digest and
+    /// its [`object_path`](FileDigest::object_path), without the detour over text.
+    Object {
+        /// Bytes of content.
+        size: u64,
+        /// The file digest.
+        digest: FileDigest,
+    },
     /// Regular file whose content is an object.
     External {
         /// Bytes of content. A file of no bytes has no object, whatever else is said.
@@ -73,6 +82,12 @@ impl TreeBuilder {
     /// An empty builder.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes room for so many inodes and names, where that is known beforehand. More may come.
+    pub fn reserve(&mut self, inodes: usize, names: usize) {
+        self.inodes.reserve(inodes);
+        self.entries.reserve(names);
     }
 
     /// A set of extended attributes by full name and value, in any order. Of several with one name
@@ -159,12 +174,15 @@ impl TreeBuilder {
         }
         // The tables are no longer needed; freeing them first keeps the peak of memory low.
         self.directories = DirectoryTable::default();
+        let (digests, renumbering) = self.digests.deduplicate();
+        self.inodes.iter_mut().for_each(|inode| inode.content.renumber_digests(&renumbering));
+        drop(renumbering);
         let mut tree = Tree {
             inodes: self.inodes,
             entries: self.entries,
             names: self.names,
             payloads: self.payloads,
-            digests: self.digests.freeze(),
+            digests,
             strings: self.strings.freeze(),
             xattr_pairs: self.xattr_pairs.freeze(),
             xattr_sets: self.xattr_sets.freeze(),
@@ -206,14 +224,21 @@ impl TreeBuilder {
             NodeContent::Inline(content) if content.len() > limits::INLINE_CONTENT => {
                 return Err(TreeError::InlineContent { found: content.len() });
             }
-            NodeContent::Inline([]) | NodeContent::External { size: 0, .. } => {
-                (0, ContentRecord::Nothing)
-            }
+            NodeContent::Inline([])
+            | NodeContent::Object { size: 0, .. }
+            | NodeContent::External { size: 0, .. } => (0, ContentRecord::Nothing),
             NodeContent::Inline(content) => {
                 (content.len() as u64, ContentRecord::Stored(self.payloads.push(content)?))
             }
-            NodeContent::External { size, .. } if size > limits::FILE_SIZE => {
+            NodeContent::Object { size, .. } | NodeContent::External { size, .. }
+                if size > limits::FILE_SIZE =>
+            {
                 return Err(TreeError::FileSize { found: size });
+            }
+            NodeContent::Object { size, digest } => {
+                let digest = self.digests.push(&digest)?;
+                let payload = Payload::Object(digest);
+                (size, ContentRecord::External { digest: Some(digest), payload })
             }
             NodeContent::External { size, digest, payload } => {
                 (size, self.store_external(digest, payload)?)
@@ -234,23 +259,20 @@ impl TreeBuilder {
         digest: Option<FileDigest>,
         payload: Option<&[u8]>,
     ) -> Result<ContentRecord, TreeError> {
-        let digest = match digest {
-            None => None,
-            Some(digest) => Some(DigestId(self.digests.intern(digest.as_bytes())?)),
-        };
+        let id = digest.map(|digest| self.digests.push(&digest)).transpose()?;
         let payload = match payload {
             None | Some([]) => Payload::None,
             Some(path) => {
                 check_payload(path)?;
-                match digest_of_object_path(path) {
-                    Some(named) => {
-                        Payload::Object(DigestId(self.digests.intern(named.as_bytes())?))
-                    }
-                    None => Payload::Path(PathId(self.strings.intern(path)?)),
+                match (digest_of_object_path(path), id) {
+                    // As a rule it is the file's own, which was added just now.
+                    (Some(named), Some(id)) if digest == Some(named) => Payload::Object(id),
+                    (Some(named), _) => Payload::Object(self.digests.push(&named)?),
+                    (None, _) => Payload::Path(PathId(self.strings.intern(path)?)),
                 }
             }
         };
-        Ok(ContentRecord::External { digest, payload })
+        Ok(ContentRecord::External { digest: id, payload })
     }
 
     fn push_entry(
@@ -272,12 +294,22 @@ impl TreeBuilder {
     }
 }
 
+impl ContentRecord {
+    fn renumber_digests(&mut self, renumbering: &Renumbering) {
+        let Self::External { digest, payload } = self else { return };
+        *digest = digest.map(|id| renumbering.new_id(id));
+        if let Payload::Object(id) = payload {
+            *id = renumbering.new_id(*id);
+        }
+    }
+}
+
 impl NodeContent<'_> {
     /// The type of the file.
     pub const fn file_type(&self) -> FileType {
         match self {
             Self::Directory => FileType::Directory,
-            Self::Inline(_) | Self::External { .. } => FileType::Regular,
+            Self::Inline(_) | Self::Object { .. } | Self::External { .. } => FileType::Regular,
             Self::Symlink(_) => FileType::Symlink,
             Self::BlockDevice(_) => FileType::BlockDevice,
             Self::CharDevice(_) => FileType::CharDevice,

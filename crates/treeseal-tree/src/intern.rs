@@ -87,6 +87,27 @@ pub(crate) struct Strings {
     spans: Vec<Span>,
 }
 
+impl Strings {
+    /// Keeps only the strings whose numbers `is_wanted`, numbered anew in the same order.
+    pub(crate) fn retain(&mut self, is_wanted: impl Fn(u32) -> bool) {
+        let bytes = &mut self.arena.bytes;
+        let mut end = 0;
+        let mut number = 0;
+        self.spans.retain_mut(|span| {
+            let is_kept = is_wanted(number);
+            number += 1;
+            if is_kept {
+                let start = index(span.offset);
+                bytes.copy_within(start..start + index(span.length), index(end));
+                span.offset = end;
+                end += span.length;
+            }
+            is_kept
+        });
+        bytes.truncate(index(end));
+    }
+}
+
 impl Store for Strings {
     type Item = [u8];
 

@@ -13,6 +13,7 @@
 
 mod builder;
 pub mod diff;
+mod digests;
 pub mod dump;
 mod error;
 mod intern;

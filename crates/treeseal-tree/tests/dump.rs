@@ -269,6 +269,31 @@ fn fields_arrive_in_the_tree() {
 }
 
 #[test]
+fn equal_digests_have_one_id_wherever_they_occur() {
+    let (a, b) = ("aa".repeat(32), "bb".repeat(32));
+    let object = |digest: &str| format!("{}/{}", &digest[..2], &digest[2..]);
+    let tree = lenient(&format!(
+        "/1 9 100644 1 0 0 0 0.0 {object_b} - {a}\n\
+         /2 9 100644 1 0 0 0 0.0 {object_a} - {a}\n\
+         /3 9 100644 1 0 0 0 0.0 {object_a} - {b}\n\
+         /4 9 100644 1 0 0 0 0.0 {object_b} - -\n",
+        object_a = object(&a),
+        object_b = object(&b),
+    ))
+    .unwrap();
+    let ids = |path: &str| match tree.inode(tree.lookup(path.as_bytes()).unwrap()).content() {
+        Content::External { digest, payload: Payload::Object(object) } => (digest, object),
+        other => panic!("{other:?}"),
+    };
+    let (first, second) = (ids("1").0.unwrap(), ids("1").1);
+    assert_eq!([tree.digest(first).to_hex(), tree.digest(second).to_hex()], [a, b]);
+    assert_eq!(ids("2"), (Some(first), first));
+    assert_eq!(ids("3"), (Some(second), first));
+    assert_eq!(ids("4"), (None, second));
+    assert_eq!(tree.digest_count(), 2);
+}
+
+#[test]
 fn names_come_in_byte_order_whatever_the_order_of_the_lines() {
     let mut lines = String::new();
     for name in ["b", "B", "\\xff", "a", "-", "aa", "~"] {

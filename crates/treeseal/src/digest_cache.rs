@@ -16,7 +16,8 @@
 //! process is shown can differ all the same, and [`Sight`] says by what.
 //!
 //! The records lie with what is remembered, outside the store, because whoever can write them can
-//! have a wrong digest sealed. What they say is used only where the store has the object.
+//! have a wrong digest sealed. What they say is used only where the store has the object, and how
+//! that is known is the matter of [`CachedSink`].
 //! `docs/semantics.md` says what is not noticed.
 
 use std::collections::HashMap;
@@ -24,22 +25,24 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use treeseal_source::{ContentSink, FileContent, Known};
-use treeseal_store::{ObjectSink, StoreError};
-use treeseal_sys::{FilesystemId, Stat, filesystem_with_change_times, sees_trusted_xattrs};
+use treeseal_source::Known;
+use treeseal_sys::{
+    FilesystemId, Stat, boot_id, filesystem_with_change_times, sees_trusted_xattrs,
+};
 use treeseal_trust::Timestamp;
-use treeseal_verity::FileDigest;
 
-use record::{Day, Key, Record, SeenXattrs, Sight};
+use record::{Day, Key, Learnt, Mark, Record, SeenXattrs, Sight};
 use table::Table;
 
 mod file;
 mod record;
 #[cfg(test)]
 mod scale;
+mod sink;
 mod table;
 
 pub use file::CacheNote;
+pub(crate) use sink::CachedSink;
 
 /// The digests that are known when a seal begins, and those that are learnt for it.
 pub(crate) struct DigestCache {
@@ -49,8 +52,12 @@ pub(crate) struct DigestCache {
     today: Day,
     /// Which attributes this process is shown.
     sight: Sight,
+    /// What tells this start of the machine from others.
+    boot: Option<[u8; 36]>,
     table: Table,
     learnt: Mutex<Vec<Record>>,
+    /// Records of the table, with the mark of where their object was found now.
+    seen: Mutex<Vec<Record>>,
     /// What is known of the filesystem of each device, by its number.
     filesystems: Mutex<HashMap<u32, Option<FilesystemId>>>,
 }
@@ -59,6 +66,10 @@ pub(crate) struct DigestCache {
 /// filesystems that keep whole seconds, and one for the kernel's tick, which stamps files with a
 /// time that is up to 10 ms old and may so fall into the second before.
 const MARGIN: i64 = 2;
+
+/// New marks alone are worth writing when at least one in so many records gets one: they save in
+/// three seals or so what the writing takes.
+const SEEN_PART: usize = 8;
 
 impl DigestCache {
     /// Reads what earlier seals learnt. `now` is before any file of the tree was looked at. A file
@@ -74,8 +85,10 @@ impl DigestCache {
             began: i64::try_from(now.to_unix()).unwrap_or(i64::MAX),
             today: Day::of(now),
             sight: if sees_trusted_xattrs() { Sight::Full } else { Sight::Limited },
+            boot: boot_id(),
             table,
             learnt: Mutex::default(),
+            seen: Mutex::default(),
             filesystems: Mutex::default(),
         };
         (cache, note)
@@ -84,9 +97,12 @@ impl DigestCache {
     /// Writes down what was learnt, if that is worth writing.
     pub(crate) fn save(self) -> Option<CacheNote> {
         let mut learnt = self.learnt.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if learnt.is_empty() && !self.table.is_ageing(self.today) {
+        let seen = self.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let many_seen = !seen.is_empty() && seen.len() >= self.table.len() / SEEN_PART;
+        if learnt.is_empty() && !many_seen && !self.table.is_ageing(self.today) {
             return None;
         }
+        learnt.extend(seen);
         learnt.sort_unstable();
         // One inode can be met twice where a part of the tree is mounted a second time.
         learnt.dedup_by(|a, b| a.place() == b.place());
@@ -94,16 +110,35 @@ impl DigestCache {
         written.err().map(|error| CacheNote::NotWritten(Box::new(error)))
     }
 
-    fn find(&self, stat: &Stat, beside: BorrowedFd<'_>) -> Option<Known> {
-        let (digest, seen) = self.table.find(&self.key(stat, beside)?)?;
-        Some(Known { digest, without_xattrs: seen.none_for(self.sight) })
+    fn find(&self, stat: &Stat, beside: BorrowedFd<'_>) -> Option<Learnt> {
+        self.table.find(&self.key(stat, beside)?)
+    }
+
+    fn known(&self, found: &Learnt) -> Known {
+        Known { digest: found.digest, without_xattrs: found.xattrs.none_for(self.sight) }
     }
 
     fn learn(&self, stat: &Stat, beside: BorrowedFd<'_>, known: &Known) {
         let Some(key) = self.key(stat, beside) else { return };
-        let seen =
+        let xattrs =
             if known.without_xattrs { SeenXattrs::NoneBy(self.sight) } else { SeenXattrs::Some };
-        lock(&self.learnt).extend(Record::new(&key, &known.digest, seen, self.today));
+        let learnt = Learnt { digest: known.digest, xattrs, mark: None };
+        lock(&self.learnt).extend(Record::new(&key, &learnt, self.today));
+    }
+
+    /// Notes that the object of a file that was found here is in the store, too.
+    fn mark_seen(&self, stat: &Stat, beside: BorrowedFd<'_>, found: &Learnt, mark: Mark) {
+        let Some(key) = self.key(stat, beside) else { return };
+        let marked = Learnt { mark: Some(mark), ..*found };
+        lock(&self.seen).extend(Record::new(&key, &marked, self.today));
+    }
+
+    /// The mark of a directory; `None` if a change of it might not be noticed.
+    ///
+    /// It holds until the machine starts again. A crash mixes what was durable with what was not:
+    /// without a journal, a name may be gone and the time of change be that of before.
+    fn mark(&self, directory: &Stat, beside: BorrowedFd<'_>) -> Option<Mark> {
+        Some(Mark::new(&self.key(directory, beside)?, &self.boot?))
     }
 
     /// What a file is known by; `None` if a change of it might not be noticed.
@@ -125,34 +160,6 @@ impl DigestCache {
     }
 }
 
-/// Stores content, and asks a cache first.
-pub(crate) struct CachedSink<'a, 'w> {
-    pub(crate) sink: &'a ObjectSink<'w>,
-    /// `None` when every file is to be read.
-    pub(crate) cache: Option<&'a DigestCache>,
-}
-
-impl ContentSink for CachedSink<'_, '_> {
-    type Error = StoreError;
-
-    fn put(&self, content: &mut FileContent<'_>) -> Result<FileDigest, StoreError> {
-        self.sink.put(content)
-    }
-
-    fn known(&self, stat: &Stat, beside: BorrowedFd<'_>) -> Result<Option<Known>, StoreError> {
-        let Some(known) = self.cache.and_then(|cache| cache.find(stat, beside)) else {
-            return Ok(None);
-        };
-        Ok(self.sink.put_known(&known.digest, stat.size)?.then_some(known))
-    }
-
-    fn learn(&self, stat: &Stat, beside: BorrowedFd<'_>, known: &Known) {
-        if let Some(cache) = self.cache {
-            cache.learn(stat, beside, known);
-        }
-    }
-}
-
 /// What a mutex guards here is whole at every moment, so a panic elsewhere does not spoil it.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -160,10 +167,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::os::fd::AsFd as _;
 
-    use treeseal_sys::stat_file;
-    use treeseal_verity::HashAlgorithm;
+    use treeseal_sys::{FileId, stat_file};
+    use treeseal_verity::{FileDigest, HashAlgorithm};
 
     use super::*;
 
@@ -190,7 +198,66 @@ mod tests {
         // A clock that was set back makes it unsettled again.
         for (seconds, expected) in [(2, Some(known)), (1, None), (-100, None), (9999, Some(known))]
         {
-            assert_eq!(after(seconds).find(&stat, file.as_fd()), expected, "{seconds}");
+            let cache = after(seconds);
+            let found = cache.find(&stat, file.as_fd()).map(|found| cache.known(&found));
+            assert_eq!(found, expected, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_directory_has_a_mark_only_when_it_has_settled_and_the_start_is_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = File::open(directory.path()).unwrap();
+        let stat = stat_file(&file).unwrap();
+        let after = |seconds: i64| {
+            let now = u64::try_from(stat.ctime.seconds + seconds).unwrap();
+            DigestCache::open(directory.path(), Timestamp::from_unix(now).unwrap()).0
+        };
+        for seconds in [-100, 0, 1] {
+            assert_eq!(after(seconds).mark(&stat, file.as_fd()), None, "{seconds}");
+        }
+        let mark = after(2).mark(&stat, file.as_fd());
+        assert!(mark.is_some());
+        assert_eq!(after(9999).mark(&stat, file.as_fd()), mark);
+        let other_boot = DigestCache { boot: Some([b'x'; 36]), ..after(2) };
+        assert_ne!(other_boot.mark(&stat, file.as_fd()), mark);
+        let unknown_boot = DigestCache { boot: None, ..after(2) };
+        assert_eq!(unknown_boot.mark(&stat, file.as_fd()), None);
+    }
+
+    #[test]
+    fn marks_alone_are_written_when_there_are_many_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = tempfile::tempfile().unwrap();
+        let stat = stat_file(&file).unwrap();
+        let numbered = |inode| Stat { id: FileId { inode, ..stat.id }, ..stat };
+        let open = || {
+            let now = u64::try_from(stat.ctime.seconds + MARGIN).unwrap();
+            DigestCache::open(directory.path(), Timestamp::from_unix(now).unwrap()).0
+        };
+        let digest = FileDigest::from_bytes(HashAlgorithm::Sha256, &[7; 32]).unwrap();
+        let cache = open();
+        for inode in 0..80 {
+            let known = Known { digest, without_xattrs: true };
+            cache.learn(&numbered(inode), file.as_fd(), &known);
+        }
+        assert!(cache.save().is_none());
+        for (marked, is_written) in [(9, false), (10, true)] {
+            let cache = open();
+            let mark = cache.mark(&stat, file.as_fd()).unwrap();
+            for inode in 0..marked {
+                let found = cache.find(&numbered(inode), file.as_fd()).unwrap();
+                cache.mark_seen(&numbered(inode), file.as_fd(), &found, mark);
+            }
+            assert!(cache.save().is_none());
+            let cache = open();
+            for inode in 0..80 {
+                let found = cache.find(&numbered(inode), file.as_fd()).unwrap();
+                let expected = (is_written && inode < marked).then_some(mark);
+                let expected =
+                    Learnt { digest, xattrs: SeenXattrs::NoneBy(cache.sight), mark: expected };
+                assert_eq!(found, expected, "{inode} of {marked}");
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use treeseal_erofs::{ImageError, WriteError};
 use treeseal_source::{DumpReadError, ImportError};
 use treeseal_store::StoreError;
-use treeseal_sys::{DurableError, FileError, TpmFloorError};
+use treeseal_sys::{DurableError, FileError, TpmFloorError, VerityError};
 #[cfg(feature = "token")]
 use treeseal_token::{TokenError, TokenUri};
 use treeseal_tree::display_path;
@@ -13,6 +13,7 @@ use treeseal_trust::{
     EditError, EnvelopeError, KeyError, KeyFileError, KeyId, RootError, SealError, Sequence,
     StateError, StatementError, Stream, Timestamp,
 };
+use treeseal_verity::FileDigest;
 
 use crate::boot::{CommandLineError, ConfigError, HandoverError, TriesError};
 use crate::pending::Subject;
@@ -43,6 +44,29 @@ pub enum Error {
     /// A file or directory of a tree could not be read or restored.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The kernel did not enable fs-verity on a file, or did not measure it.
+    #[error("cannot {action} `{}`", path.display())]
+    Verity {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: VerityError,
+    },
+    /// A file has fs-verity with another digest than it was to be given.
+    #[error(
+        "`{}` has fs-verity already, with the digest {found:?}, expected {expected:?}",
+        path.display()
+    )]
+    OtherVerity {
+        /// The file.
+        path: PathBuf,
+        /// The digest that it was to be given.
+        expected: FileDigest,
+        /// The digest that it has.
+        found: FileDigest,
+    },
     /// A file is larger than it may be.
     #[error("`{}` has more than {limit} bytes", path.display())]
     FileTooLarge {
@@ -488,6 +512,13 @@ impl Error {
         Self::Io { action, path: path.to_owned(), source }
     }
 
+    pub(crate) fn verity<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl Fn(VerityError) -> Self + 'a {
+        move |source| Self::Verity { action, path: path.to_owned(), source }
+    }
+
     pub(crate) fn tpm_floor(stream: &Stream) -> impl Fn(TpmFloorError) -> Self + '_ {
         |source| Self::TpmFloor { stream: stream.clone(), source: Box::new(source) }
     }
@@ -533,6 +564,8 @@ impl Error {
             | Self::RootGap { .. }
             | Self::ImageDiffers { .. }
             | Self::NothingToBoot { .. }
+            | Self::OtherVerity { .. }
+            | Self::Verity { source: VerityError::NotEnabled, .. }
             | Self::NoSeal { .. } => Answer::No,
             Self::Store(error) if error.is_damage() => Answer::No,
             _ => Answer::Unknown,
@@ -623,6 +656,13 @@ impl Error {
             }
             Self::NoDefaultStream { .. } => {
                 "name the stream with --stream, like vendor/product/arch/channel".to_owned()
+            }
+            Self::Verity { source: VerityError::NotEnabled, .. } => {
+                "`treeseal enable FILE` enables it".to_owned()
+            }
+            Self::Verity { source, .. } => source.hint()?.to_owned(),
+            Self::OtherVerity { .. } => {
+                "that cannot be changed: copy the file, and enable fs-verity on the copy".to_owned()
             }
             Self::TargetInUse { .. } => "name a directory that does not exist yet".to_owned(),
             Self::NoKey { .. } => {

@@ -392,7 +392,7 @@ fn take_directory(
     let (cache, unread) = cache.unzip();
     let sink = writer
         .object_sink(SinkOptions { algorithm: HashAlgorithm::Sha256, progress: Some(progress) });
-    let cached = CachedSink { sink: &sink, cache: cache.as_ref() };
+    let cached = CachedSink::new(&sink, cache.as_ref());
     let imported = import_directory(directory, &options, &cached, progress)
         .map_err(|error| Error::Import(Box::new(error)))?;
     progress.begin(Phase::Commit);

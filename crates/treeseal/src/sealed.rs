@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -296,13 +295,13 @@ pub(crate) fn sha256_of(bytes: &[u8]) -> Sha256Digest {
 /// Every distinct object of a tree with its size. A file without a digest cannot be checked, and two
 /// files of one digest have one size.
 pub(crate) fn objects_of(tree: &Tree) -> Result<Vec<(FileDigest, u64)>, Error> {
-    let mut sizes: HashMap<_, u64> = HashMap::new();
+    let mut sizes = vec![None; tree.digest_count()];
     let mut objects = Vec::new();
     for id in tree.inode_ids() {
         let inode = tree.inode(id);
         let Content::External { digest, .. } = inode.content() else { continue };
         let digest = digest.ok_or_else(|| Error::Unsealable { path: path_of(tree, id) })?;
-        match sizes.insert(digest, inode.size()) {
+        match sizes[digest.index()].replace(inode.size()) {
             None => objects.push((tree.digest(digest), inode.size())),
             Some(size) if size == inode.size() => {}
             Some(_) => return Err(Error::Unsealable { path: path_of(tree, id) }),

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 const PACKAGES: &[&str] = &[
     "acl",
     "attr",
+    "cpio",
     "erofs-utils",
     "faketime",
     "fsverity",
@@ -17,6 +18,7 @@ const PACKAGES: &[&str] = &[
     "libc6-dev",
     "opensc",
     "openssl",
+    "qemu-system-x86",
     "rsync",
     "softhsm2",
     "strace",

@@ -1,13 +1,9 @@
-//! Programs from newer Debian suites than the machine's own.
-//!
-//! They need their suite's C library, so each package is unpacked with it into a root of its own and
-//! its programs are run by that root's loader. Nothing is installed, and the machine's apt
-//! configuration is only read.
+//! Programs from newer Debian suites than the machine's own, each in a root of its own.
 
 use super::Peers;
-use super::debian::{Mirror, apt_get, mirror};
-use crate::process::{output, run, run_quietly};
-use anyhow::{Context, Result, bail};
+use super::archive::{Archive, extract, libraries_and_loader};
+use crate::process::output;
+use anyhow::{Context, Result};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -44,12 +40,9 @@ impl Unpacked {
         if self.version(peers).is_ok() {
             return Ok(());
         }
-        let root = self.root(peers);
-        remove_dir(&root)?;
-        let packages = self.download(&peers.dir().join("apt"), &mirror()?)?;
-        for package in &packages {
-            run_quietly(Command::new("dpkg-deb").arg("--extract").arg(package).arg(&root))?;
-        }
+        let archive = Archive::of(self.suite, &peers.dir().join("apt"))?;
+        let packages = archive.download_with_dependencies(&[self.package])?;
+        extract(&packages, &self.root(peers))?;
         self.write_wrappers(peers)?;
         let this = packages.iter().find(|package| self.is_file_of(package));
         let this = this.with_context(|| format!("apt downloaded no package {}", self.package))?;
@@ -76,36 +69,8 @@ impl Unpacked {
         name.split_once('_').is_some_and(|(package, _)| package == self.package)
     }
 
-    /// Downloads the package and all that it depends on: to an apt whose list of installed packages
-    /// is empty, nothing is there yet.
-    fn download(&self, dir: &Path, mirror: &Mirror) -> Result<Vec<PathBuf>> {
-        remove_dir(dir)?;
-        for made in ["lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(dir.join(made)).context("creating apt's directories")?;
-        }
-        let source =
-            format!("deb [signed-by={}] {} {} main\n", mirror.keyring, mirror.uri, self.suite);
-        fs::write(dir.join("sources.list"), source).context("writing sources.list")?;
-        fs::write(dir.join("status"), "").context("writing apt's status")?;
-        run(private_apt(dir).args(["update", "--quiet=2"]))?;
-        let mut install = private_apt(dir);
-        install.args(["install", "--quiet=2", "--yes", "--no-install-recommends"]);
-        run(install.args(["--download-only", self.package]))?;
-        let archives = dir.join("cache/archives");
-        let mut packages = Vec::new();
-        for entry in fs::read_dir(&archives).context("reading apt's archives")? {
-            packages.push(entry?.path());
-        }
-        packages.retain(|path| path.extension().is_some_and(|extension| extension == "deb"));
-        Ok(packages)
-    }
-
     fn write_wrappers(&self, peers: &Peers) -> Result<()> {
-        let (libraries, loader) = match std::env::consts::ARCH {
-            "x86_64" => ("usr/lib/x86_64-linux-gnu", "ld-linux-x86-64.so.2"),
-            "aarch64" => ("usr/lib/aarch64-linux-gnu", "ld-linux-aarch64.so.1"),
-            other => bail!("no wrapper for the programs of {} on {other}", self.package),
-        };
+        let (libraries, loader) = libraries_and_loader()?;
         let root = self.root_name();
         fs::create_dir_all(peers.dir().join("bin")).context("creating the wrappers' directory")?;
         for program in self.programs {
@@ -122,27 +87,4 @@ impl Unpacked {
         }
         Ok(())
     }
-}
-
-fn private_apt(dir: &Path) -> Command {
-    let option = |key: &str, value: &Path| format!("--option={key}={}", value.display());
-    let mut command = apt_get();
-    command.args([
-        option("Dir::Etc::sourcelist", &dir.join("sources.list")),
-        option("Dir::Etc::sourceparts", Path::new("/dev/null")),
-        option("Dir::State::lists", &dir.join("lists")),
-        option("Dir::State::status", &dir.join("status")),
-        option("Dir::Cache", &dir.join("cache")),
-        // apt's own user may not be able to read the target directory.
-        option("APT::Sandbox::User", Path::new("root")),
-        option("Acquire::Languages", Path::new("none")),
-    ]);
-    command
-}
-
-fn remove_dir(dir: &Path) -> Result<()> {
-    if dir.exists() {
-        fs::remove_dir_all(dir).with_context(|| format!("removing {}", dir.display()))?;
-    }
-    Ok(())
 }

@@ -4,12 +4,12 @@ use std::path::Path;
 use serde_json::json;
 use treeseal::verity::{FileDigest, HashAlgorithm, Implementation, Params, UnknownAlgorithm};
 
-use crate::args::Digest;
+use crate::args::{Digest, VerityParams};
 use crate::environment;
 use crate::output::{Failure, Outcome, Output, json_path};
 
 pub(super) fn run(arguments: &Digest, output: &mut Output) -> Result<Outcome, Failure> {
-    let params = params(arguments)?;
+    let params = params(&arguments.params)?;
     if arguments.explain {
         explain(output);
     }
@@ -21,7 +21,8 @@ pub(super) fn run(arguments: &Digest, output: &mut Output) -> Result<Outcome, Fa
     Ok(Outcome::Yes)
 }
 
-fn print(
+/// Prints the digest of a file as `fsverity` does.
+pub(super) fn print(
     path: &Path,
     digest: &FileDigest,
     compact: bool,
@@ -71,7 +72,7 @@ fn explain(output: &mut Output) {
     ));
 }
 
-fn params(arguments: &Digest) -> Result<Params, Failure> {
+pub(super) fn params(arguments: &VerityParams) -> Result<Params, Failure> {
     let algorithm: HashAlgorithm =
         arguments.hash_alg.parse().map_err(|error: UnknownAlgorithm| {
             Failure::usage(error.to_string(), "the default, sha256, is what composefs uses")

@@ -5,6 +5,7 @@ mod cat;
 mod diff;
 mod digest;
 mod docs;
+mod enable;
 mod extract;
 mod floor;
 mod freshen;
@@ -13,6 +14,7 @@ mod import;
 mod key;
 mod log;
 mod ls;
+mod measure;
 mod root;
 mod seal;
 mod sign;
@@ -47,6 +49,8 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Outcome,
         Command::Floor(floor) => floor::run(floor, output),
         Command::Boot(boot) => boot::run(boot, output),
         Command::Digest(digest) => digest::run(digest, output),
+        Command::Enable(enable) => enable::run(enable, output),
+        Command::Measure(measure) => measure::run(measure, output),
         Command::Image(image) => image::run(image, output),
         Command::Store(store) => store::run(store, output),
         Command::Docs(docs) => docs::run(docs, output),

@@ -90,14 +90,7 @@ fn an_unchanged_tree_is_sealed_again_without_reading_it() {
 #[test]
 fn the_content_of_known_files_is_not_read() {
     let (machine, tree) = sealed();
-    let trace = machine.path("trace");
-    let mut traced = std::process::Command::new(treeseal_testkit::program("strace", "strace"));
-    traced.args(["-f", "-y", "-e", "trace=read,pread64,readv,mmap,ioctl", "-o"]).arg(&trace);
-    traced.arg(treeseal().get_program()).arg("seal").arg(&tree).args(["--stream", STREAM]);
-    traced.env("TREESEAL_STORE", machine.store()).env("TREESEAL_STATE", machine.path("state"));
-    traced.env("TREESEAL_ROOT", machine.path("config/root.json"));
-    Run::of(&mut traced).ok();
-    let trace = fs::read_to_string(trace).unwrap();
+    let trace = traced_seal(&machine, &tree, "read,pread64,readv,mmap,ioctl");
     let reads = |name: &str| {
         let path = format!("<{}>", tree.canonicalize().unwrap().join(name).display());
         trace.lines().filter(|line| line.contains(&path)).count()
@@ -106,6 +99,18 @@ fn the_content_of_known_files_is_not_read() {
     assert_eq!(reads("etc/motd"), 1, "{trace}");
     assert_eq!(reads("etc/conf.d/block"), 0, "{trace}");
     assert_eq!(reads("etc/conf.d/large") + reads("etc/again"), 0, "{trace}");
+}
+
+/// Seals, and gives the system calls of these names.
+fn traced_seal(machine: &Machine, tree: &Path, calls: &str) -> String {
+    let trace = machine.path("trace");
+    let mut traced = std::process::Command::new(treeseal_testkit::program("strace", "strace"));
+    traced.args(["-f", "-y", "-e", &format!("trace={calls}"), "-o"]).arg(&trace);
+    traced.arg(treeseal().get_program()).arg("seal").arg(tree).args(["--stream", STREAM]);
+    traced.env("TREESEAL_STORE", machine.store()).env("TREESEAL_STATE", machine.path("state"));
+    traced.env("TREESEAL_ROOT", machine.path("config/root.json"));
+    Run::of(&mut traced).ok();
+    fs::read_to_string(trace).unwrap()
 }
 
 #[test]
@@ -252,11 +257,141 @@ fn no_cache_neither_reads_nor_writes_what_is_known() {
     assert_eq!(fs::read(&kept).unwrap().len(), before.len() + RECORD);
 }
 
+/// A machine that has sealed its sample tree, knows all its files, and has seen their objects in the
+/// store, whose directories have settled. With the object that has no sidecar.
+fn seen() -> (Machine, PathBuf, PathBuf) {
+    let (machine, tree) = sealed();
+    settle();
+    assert_eq!(known(&seal(&machine, &tree, &[])), 2);
+    let object = machine.object(&filled(4096));
+    (machine, tree, object)
+}
+
+/// How often a seal looks at an object.
+fn looks(machine: &Machine, tree: &Path, object: &Path) -> usize {
+    let name = object.file_name().unwrap().to_str().unwrap();
+    let trace = traced_seal(machine, tree, "%file,%%stat");
+    trace.lines().filter(|line| line.contains(name)).count()
+}
+
+/// Fails unless a seal finds that the small object is not what the store has, and stores it again.
+#[track_caller]
+fn assert_stored_again(machine: &Machine, tree: &Path, object: &Path) {
+    let run = seal(machine, tree, &[]);
+    assert_eq!((known(&run), json(&run)["new"]["objects"].as_u64()), (1, Some(1)));
+    assert_eq!(fs::read(object).unwrap(), filled(4096));
+    assert_right(machine, tree, &run);
+}
+
+#[test]
+fn an_object_is_not_looked_for_where_nothing_changed_since_it_was_seen() {
+    let (machine, tree, object) = seen();
+    assert_eq!(looks(&machine, &tree, &object), 0);
+    // One with a sidecar is looked for, and its sidecar.
+    assert_eq!(looks(&machine, &tree, &machine.object(&filled(600_000))), 2);
+    assert_right(&machine, &tree, &seal(&machine, &tree, &[]));
+}
+
+#[test]
+fn objects_are_looked_for_until_their_directory_has_settled() {
+    let (machine, tree, object) = seen();
+    File::create(object.with_file_name("other")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(looks(&machine, &tree, &object), 1);
+    }
+    fs::remove_file(&object).unwrap();
+    assert_stored_again(&machine, &tree, &object);
+    fs::remove_file(&object).unwrap();
+    assert_stored_again(&machine, &tree, &object);
+    settle();
+    assert_eq!(looks(&machine, &tree, &object), 1);
+    assert_eq!(looks(&machine, &tree, &object), 0);
+}
+
+#[test]
+fn an_object_that_was_seen_and_removed_is_stored_again() {
+    let (machine, tree, object) = seen();
+    fs::remove_file(&object).unwrap();
+    assert_stored_again(&machine, &tree, &object);
+}
+
+#[test]
+fn an_object_that_was_seen_and_replaced_is_stored_again() {
+    let (machine, tree, object) = seen();
+    let other = machine.path("other");
+    fs::write(&other, "cut").unwrap();
+    fs::rename(other, &object).unwrap();
+    assert_stored_again(&machine, &tree, &object);
+}
+
+#[test]
+fn objects_that_were_seen_and_moved_away_with_their_directory_are_stored_again() {
+    let (machine, tree, object) = seen();
+    fs::rename(object.parent().unwrap(), machine.path("elsewhere")).unwrap();
+    assert_stored_again(&machine, &tree, &object);
+    // And one that has the same times as far as a program can set them.
+    let directory = object.parent().unwrap();
+    settle();
+    seal(&machine, &tree, &[]);
+    let before = fs::metadata(directory).unwrap();
+    fs::remove_dir_all(directory).unwrap();
+    fs::create_dir(directory).unwrap();
+    File::open(directory).unwrap().set_modified(before.modified().unwrap()).unwrap();
+    assert_stored_again(&machine, &tree, &object);
+}
+
+#[test]
+fn objects_that_were_seen_and_went_with_gc_are_stored_again() {
+    let (machine, tree, object) = seen();
+    fs::remove_dir_all(machine.store().join("seals").join(STREAM)).unwrap();
+    let removed = machine.run(["store", "gc"]).ok().text();
+    assert!(removed.contains("removed 1 images, 2 objects, 1 sidecars"), "{removed}");
+    assert!(!object.exists());
+    let run = seal(&machine, &tree, &[]);
+    assert_eq!((known(&run), json(&run)["new"]["objects"].as_u64()), (0, Some(2)));
+    assert_right(&machine, &tree, &run);
+}
+
+#[test]
+fn what_was_seen_in_one_store_is_not_taken_to_be_in_another() {
+    let (machine, tree, object) = seen();
+    let (store, first) = (machine.store(), machine.path("first"));
+    fs::rename(&store, &first).unwrap();
+    let run = seal(&machine, &tree, &[]);
+    assert_eq!((known(&run), json(&run)["new"]["objects"].as_u64()), (0, Some(2)));
+    assert_right(&machine, &tree, &run);
+
+    // Where the first one comes back it is looked at again. A copy of it that lacks something is
+    // another one.
+    fs::rename(&store, machine.path("second")).unwrap();
+    fs::rename(&first, &store).unwrap();
+    assert_eq!(looks(&machine, &tree, &object), 1);
+    assert_eq!(looks(&machine, &tree, &object), 0);
+    program("cp", "coreutils", ["-a".as_ref(), store.as_os_str(), first.as_os_str()]).ok();
+    fs::remove_dir_all(&store).unwrap();
+    fs::rename(&first, &store).unwrap();
+    fs::remove_file(&object).unwrap();
+    assert_stored_again(&machine, &tree, &object);
+}
+
+#[test]
+fn an_object_that_was_seen_and_cut_short_in_place_is_found_by_reading_it() {
+    let (machine, tree, object) = seen();
+    fs::write(&object, "cut").unwrap();
+    // No seal that trusts what was seen finds it.
+    assert_eq!(known(&seal(&machine, &tree, &[])), 2);
+    machine.run(["verify", STREAM, "--deep"]).expect_code(1);
+    machine.run(["store", "fsck"]).expect_code(1);
+    let run = seal(&machine, &tree, &["--no-cache"]);
+    assert_eq!(json(&run)["new"]["objects"], 1);
+    assert_right(&machine, &tree, &seal(&machine, &tree, &[]));
+}
+
 /// Bytes before the records.
 const HEADER: usize = 36;
 
 /// Bytes of a record.
-const RECORD: usize = 97;
+const RECORD: usize = 105;
 
 #[test]
 fn whatever_byte_is_damaged_the_same_tree_is_sealed() {
@@ -265,7 +400,16 @@ fn whatever_byte_is_damaged_the_same_tree_is_sealed() {
     let kept = machine.path("state/digests");
     let whole = fs::read(&kept).unwrap();
     assert_eq!(whole.len(), HEADER + 2 * RECORD);
-    let unsigned = |name: &str| seal_unsigned(&machine, &tree, name);
+    let objects = [filled(4096), filled(600_000)].map(|content| machine.object(&content));
+    let unsigned = |name: &str| {
+        // What did not settle is not noted as seen, so the same records are written every time.
+        for object in &objects {
+            let directory = object.parent().unwrap();
+            let now = std::time::SystemTime::now();
+            File::open(directory).unwrap().set_modified(now).unwrap();
+        }
+        seal_unsigned(&machine, &tree, name)
+    };
     for position in 0..whole.len() {
         let mut damaged = whole.clone();
         damaged[position] ^= 1 << (position % 8);

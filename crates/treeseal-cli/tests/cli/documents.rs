@@ -24,6 +24,8 @@ fn every_help_ends_with_an_example() {
         "extract",
         "diff",
         "digest",
+        "enable",
+        "measure",
         "image build",
         "image dump",
         "image check",

@@ -16,6 +16,7 @@ mod console;
 mod digest;
 mod documents;
 mod freshness;
+mod fsverity;
 mod history;
 mod image;
 mod interop;

@@ -53,7 +53,7 @@ pub(super) fn assemble(
         xattr_sets: &xattr_sets,
         groups: gather_groups(found, groups),
         names: NamesByDirectory::new(found, directories)?,
-        builder: TreeBuilder::new(),
+        builder: builder_for(found),
         queue: Vec::new(),
     };
     assembly.add_directory(None, ABOVE_ROOT)?;
@@ -64,6 +64,14 @@ pub(super) fn assemble(
         position += 1;
     }
     Ok(Imported { tree: assembly.builder.finish()?, stats })
+}
+
+/// A builder with room for everything that was found.
+fn builder_for(found: &[Found]) -> TreeBuilder {
+    let sum = |count: fn(&Found) -> usize| found.iter().map(count).sum();
+    let mut builder = TreeBuilder::new();
+    builder.reserve(sum(|found| found.inodes.len()), sum(|found| found.names.len()));
+    builder
 }
 
 struct Assembly<'a> {
@@ -156,15 +164,10 @@ impl<'a> Assembly<'a> {
         let found = &self.found[index(place.worker)];
         let inode = &found.inodes[index(place.index)];
         let held = found.held(inode);
-        let object_path;
         let content = match held {
             Held::Directory(_) => NodeContent::Directory,
             Held::Inline(content) => NodeContent::Inline(content),
-            Held::External(size, digest) => {
-                object_path = digest.object_path();
-                let payload = Some(object_path.as_bytes());
-                NodeContent::External { size, digest: Some(digest), payload }
-            }
+            Held::External(size, digest) => NodeContent::Object { size, digest },
             Held::Symlink(target) => NodeContent::Symlink(target),
             Held::Device(number) if inode.file_type == FileType::BlockDevice => {
                 NodeContent::BlockDevice(number)

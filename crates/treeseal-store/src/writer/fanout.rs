@@ -28,6 +28,11 @@ impl Fanout {
         &self.dir
     }
 
+    /// Opens the one of the directories that a digest's file lies in.
+    pub(crate) fn open(&self, digest: &FileDigest) -> Result<DurableDir, StoreError> {
+        self.open_index(index(digest))
+    }
+
     /// Makes a file and its name durable.
     pub(crate) fn place(&self, file: TempFile<'_>, digest: &FileDigest) -> Result<(), StoreError> {
         file.sync()?;
@@ -90,7 +95,11 @@ impl Fanout {
     }
 
     fn sync_index(&self, index: usize) -> Result<(), StoreError> {
-        Ok(self.dir.open_dir(&format!("{index:02x}"))?.sync()?)
+        Ok(self.open_index(index)?.sync()?)
+    }
+
+    fn open_index(&self, index: usize) -> Result<DurableDir, StoreError> {
+        Ok(self.dir.open_dir(&format!("{index:02x}"))?)
     }
 }
 

@@ -1,6 +1,7 @@
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{fstatfs, fstatvfs};
+use rustix::io::Errno;
 
 use super::{FileError, FileId, Operation};
 
@@ -20,22 +21,33 @@ pub fn filesystem_with_change_times(
     id: FileId,
 ) -> Result<Option<FilesystemId>, FileError> {
     let failed = |errno| FileError::os(Operation::Stat, b"", errno);
-    // Types are magic numbers of at most 32 bits in a field whose width and sign differ by
-    // architecture.
-    let kind = i128::from(fstatfs(&file).map_err(failed)?.f_type);
-    let is_listed = WITH_CHANGE_TIMES.iter().any(|&magic| i128::from(magic) == kind);
+    let kind = filesystem_type(file.as_fd()).map_err(failed)?;
+    let is_listed = WITH_CHANGE_TIMES.contains(&kind);
     if !is_listed || major(id.device) == LOOP_MAJOR {
         return Ok(None);
     }
     Ok(Some(FilesystemId(fstatvfs(&file).map_err(failed)?.f_fsid)))
 }
 
-/// Magic numbers from `linux/magic.h` and the filesystems' own sources.
+/// The magic number of the filesystem that a file is on, from `linux/magic.h` or the filesystem's own
+/// source; 0 where it is none.
+pub(crate) fn filesystem_type(file: BorrowedFd<'_>) -> Result<u32, Errno> {
+    // At most 32 bits, in a field whose width and sign differ by architecture.
+    let kind = i128::from(fstatfs(file)?.f_type) & i128::from(u32::MAX);
+    Ok(u32::try_from(kind).unwrap_or(0))
+}
+
+/// ext2, ext3 and ext4.
+pub(crate) const EXT4_MAGIC: u32 = 0xEF53;
+
+/// F2FS.
+pub(crate) const F2FS_MAGIC: u32 = 0xF2F5_2010;
+
 const WITH_CHANGE_TIMES: [u32; 7] = [
-    0xEF53,      // ext2, ext3, ext4
+    EXT4_MAGIC,
     0x5846_5342, // XFS
     0x9123_683E, // Btrfs
-    0xF2F5_2010, // F2FS
+    F2FS_MAGIC,
     0xCA45_1A4E, // bcachefs
     0x2FC1_2FC1, // ZFS
     0x0102_1994, // tmpfs

@@ -13,8 +13,8 @@ use rustix::io::Errno;
 
 use super::name::component;
 use super::stat::S_IFLNK;
-use super::xattr::{proc_is_there, proc_path};
 use super::{Directory, FileError, Operation, Timestamp, stat_file};
+use crate::proc;
 
 /// What a file shall have besides its content.
 #[derive(Clone, Copy, Debug)]
@@ -143,11 +143,11 @@ impl Directory {
         let file = openat(self, name, flags, Mode::empty())
             .map_err(|errno| failed(Operation::Open, name, errno))?;
         let stat = stat_file(&file).map_err(|error| error.with_path(name.to_vec()))?;
-        let path = proc_path(file.as_fd());
+        let path = proc::descriptor_path(file.as_fd()).into_bytes();
         let is_symlink = stat.type_bits() == S_IFLNK;
         let subject = Subject::Path { file: file.as_fd(), path: &path, is_symlink };
         restore(&subject, name, attributes).map_err(|error| match error.kind() {
-            Some(std::io::ErrorKind::NotFound) if !proc_is_there() => {
+            Some(std::io::ErrorKind::NotFound) if !proc::is_there() => {
                 FileError::NoProc { path: name.to_vec() }
             }
             _ => error,

@@ -62,6 +62,7 @@ impl Stat {
 
 /// The bits of a mode that are the type.
 pub(super) const S_IFMT: u16 = 0o170_000;
+const S_IFREG: u16 = 0o100_000;
 pub(super) const S_IFLNK: u16 = 0o120_000;
 
 /// What the filesystem says of an open file. An error names no path.
@@ -69,6 +70,11 @@ pub fn stat_file(file: impl AsFd) -> Result<Stat, FileError> {
     statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
         .map(Into::into)
         .map_err(|errno| FileError::os(Operation::Stat, b"", errno))
+}
+
+/// Whether an open file is a regular one.
+pub(crate) fn is_regular(file: BorrowedFd<'_>) -> bool {
+    stat_file(file).is_ok_and(|stat| stat.type_bits() == S_IFREG)
 }
 
 impl From<Statx> for Stat {
@@ -97,7 +103,7 @@ impl From<StatxTimestamp> for Timestamp {
 }
 
 /// The kernel's own 32-bit form of a device number; it has 12 bits of major and 20 of minor.
-const fn device_number(major: u32, minor: u32) -> u32 {
+pub(crate) const fn device_number(major: u32, minor: u32) -> u32 {
     (minor & 0xff) | (major & 0xfff) << 8 | (minor & 0xf_ff00) << 12
 }
 

@@ -1,10 +1,11 @@
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{fgetxattr, flistxattr, lgetxattr, llistxattr};
 use rustix::io::Errno;
 
 use super::name::component;
 use super::{Directory, FileError, Operation};
+use crate::proc;
 
 /// An extended attribute.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,26 +59,17 @@ impl Directory {
         buffer: &mut XattrBuffer,
     ) -> Result<Vec<Xattr>, FileError> {
         let name = component(name)?;
-        let mut path = proc_path(self.as_fd());
+        let mut path = proc::descriptor_path(self.as_fd()).into_bytes();
         path.push(b'/');
         path.extend_from_slice(name);
         read(&Subject::Path(&path), name, wanted, buffer).map_err(|error| {
             let missing = error.kind() == Some(std::io::ErrorKind::NotFound);
-            if missing && !proc_is_there() {
+            if missing && !proc::is_there() {
                 return FileError::NoProc { path: name.to_vec() };
             }
             error
         })
     }
-}
-
-/// A path that leads to an open file, also to one opened with `O_PATH`.
-pub(super) fn proc_path(file: BorrowedFd<'_>) -> Vec<u8> {
-    format!("/proc/self/fd/{}", file.as_raw_fd()).into_bytes()
-}
-
-pub(super) fn proc_is_there() -> bool {
-    rustix::fs::stat(c"/proc/self/fd").is_ok()
 }
 
 /// The two ways by which attributes can be read.

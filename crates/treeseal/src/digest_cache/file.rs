@@ -3,7 +3,7 @@
 //! | bytes | what |
 //! |--:|---|
 //! | 16 | `treeseal digests` |
-//! | 4 | version of this layout: 1 |
+//! | 4 | version of this layout: 2 |
 //! | 8 | number of records |
 //! | 8 | checksum of the above |
 //! | | the records, sorted |
@@ -63,7 +63,7 @@ const TEMPORARY: &str = "digests.tmp";
 const LOCK: &str = "digests.lock";
 
 const MAGIC: &[u8; 16] = b"treeseal digests";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 16 + 4 + 8 + 8;
 
 /// Reads the records; there are none where there is no file, or another one than was written here.

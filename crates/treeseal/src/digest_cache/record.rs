@@ -16,6 +16,7 @@ use treeseal_verity::{FileDigest, HashAlgorithm, Hasher};
 /// | 12 | time of change: seconds, nanoseconds |
 /// | 32 | file digest: SHA-256, blocks of 4096 bytes, no salt |
 /// | 1 | extended attributes: 0 if there may be some, 1 if none were shown, 2 if there were none |
+/// | 8 | the mark of the directory in which a store had the object; zeros if there is none |
 /// | 4 | the day on which it was last of use, counted from 1970 |
 /// | 8 | checksum |
 ///
@@ -25,10 +26,23 @@ use treeseal_verity::{FileDigest, HashAlgorithm, Hasher};
 pub(super) struct Record([u8; SIZE]);
 
 /// Size of a record in bytes.
-pub(super) const SIZE: usize = KEY + DIGEST + XATTRS + DAY + CHECKSUM;
+pub(super) const SIZE: usize = KEY + DIGEST + XATTRS + MARK + DAY + CHECKSUM;
 
 /// What a file is known by.
 pub(super) struct Key([u8; KEY]);
+
+/// What was learnt of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Learnt {
+    pub(super) digest: FileDigest,
+    pub(super) xattrs: SeenXattrs,
+    /// Where a store had the object.
+    pub(super) mark: Option<Mark>,
+}
+
+/// The state of a directory. Of two it can be said that they are the same, and no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark([u8; MARK]);
 
 /// Days since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,13 +66,19 @@ pub(super) enum SeenXattrs {
     NoneBy(Sight),
 }
 
-/// Which inode it is. There is one record for each.
-const PLACE: usize = 4 + 8 + 8;
-const KEY: usize = PLACE + 8 + 12 + 12;
+/// Which inode it is: device, inode and filesystem as two numbers, which are in the order of their
+/// bytes and faster to compare. There is one record for each.
+pub(super) type Place = (u128, u32);
+
+const KEY: usize = 4 + 8 + 8 + 8 + 12 + 12;
 const DIGEST: usize = 32;
 const XATTRS: usize = 1;
+const MARK: usize = 8;
 const DAY: usize = 4;
 const CHECKSUM: usize = 8;
+const BEFORE_DAY: usize = KEY + DIGEST + XATTRS + MARK;
+
+const NO_MARK: [u8; MARK] = [0; MARK];
 
 impl Key {
     pub(super) fn new(stat: &Stat, filesystem: FilesystemId) -> Self {
@@ -72,19 +92,21 @@ impl Key {
         ]))
     }
 
-    pub(super) fn place(&self) -> &[u8] {
-        &self.0[..PLACE]
+    pub(super) fn place(&self) -> Place {
+        place(&self.0)
     }
 }
 
 impl Record {
     /// `None` for a digest of another algorithm.
-    pub(super) fn new(key: &Key, digest: &FileDigest, seen: SeenXattrs, day: Day) -> Option<Self> {
+    pub(super) fn new(key: &Key, learnt: &Learnt, day: Day) -> Option<Self> {
+        let Learnt { digest, xattrs, mark } = learnt;
         if digest.algorithm() != HashAlgorithm::Sha256 {
             return None;
         }
-        let (seen, day) = ([seen.code()], day.0.to_be_bytes());
-        Some(Self::with_checksum(&[&key.0, digest.as_bytes(), &seen, &day]))
+        let mark = mark.map_or(NO_MARK, |mark| mark.0);
+        let (xattrs, day) = ([xattrs.code()], day.0.to_be_bytes());
+        Some(Self::with_checksum(&[&key.0, digest.as_bytes(), &xattrs, &mark, &day]))
     }
 
     pub(super) const fn from_bytes(bytes: &[u8; SIZE]) -> Self {
@@ -95,7 +117,7 @@ impl Record {
         &self.0
     }
 
-    pub(super) fn place(&self) -> &[u8] {
+    pub(super) fn place(&self) -> Place {
         place(&self.0)
     }
 
@@ -106,21 +128,26 @@ impl Record {
     }
 
     /// What is known, if the record is whole and about this file.
-    pub(super) fn known(&self, key: &Key) -> Option<(FileDigest, SeenXattrs)> {
+    pub(super) fn learnt(&self, key: &Key) -> Option<Learnt> {
         let (digest, rest) = self.0.strip_prefix(&key.0[..])?.split_at_checked(DIGEST)?;
-        let digest = FileDigest::from_bytes(HashAlgorithm::Sha256, digest)?;
-        let seen = SeenXattrs::from_code(*rest.first()?);
-        self.is_whole().then_some((digest, seen))
+        let (xattrs, rest) = rest.split_first()?;
+        let mark = *rest.first_chunk()?;
+        let learnt = Learnt {
+            digest: FileDigest::from_bytes(HashAlgorithm::Sha256, digest)?,
+            xattrs: SeenXattrs::from_code(*xattrs),
+            mark: (mark != NO_MARK).then_some(Mark(mark)),
+        };
+        self.is_whole().then_some(learnt)
     }
 
     /// The day on which it was last of use.
     pub(super) fn day(&self) -> Day {
-        Day(self.0[KEY + DIGEST + XATTRS..].first_chunk().copied().map_or(0, u32::from_be_bytes))
+        Day(self.0[BEFORE_DAY..].first_chunk().copied().map_or(0, u32::from_be_bytes))
     }
 
     /// The same record, of use on this day.
     pub(super) fn used_on(&self, day: Day) -> Self {
-        Self::with_checksum(&[&self.0[..KEY + DIGEST + XATTRS], &day.0.to_be_bytes()])
+        Self::with_checksum(&[&self.0[..BEFORE_DAY], &day.0.to_be_bytes()])
     }
 
     fn with_checksum(parts: &[&[u8]]) -> Self {
@@ -128,6 +155,13 @@ impl Record {
         let mut all = parts.to_vec();
         all.push(&checksum);
         Self(join(&all))
+    }
+}
+
+impl Mark {
+    /// The mark of the directory with this key, until the machine starts again.
+    pub(super) fn new(directory: &Key, boot: &[u8]) -> Self {
+        Self(checksum(&[&directory.0, boot]))
     }
 }
 
@@ -169,9 +203,11 @@ impl Day {
     }
 }
 
-/// The inode that the bytes of a record are about.
-pub(super) fn place(record: &[u8; SIZE]) -> &[u8] {
-    &record[..PLACE]
+/// The inode that the bytes of a record or a key are about.
+pub(super) fn place(bytes: &[u8]) -> Place {
+    let (first, rest) = bytes.split_first_chunk().unwrap_or((&[0; 16], &[]));
+    let last = rest.first_chunk().unwrap_or(&[0; 4]);
+    (u128::from_be_bytes(*first), u32::from_be_bytes(*last))
 }
 
 pub(super) fn checksum(parts: &[&[u8]]) -> [u8; CHECKSUM] {
