@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use treeseal_erofs::{ImageError, WriteError};
 use treeseal_source::{DumpReadError, ImportError};
 use treeseal_store::StoreError;
-use treeseal_sys::{DurableError, FileError, TpmFloorError, VerityError};
+use treeseal_sys::{DurableError, FileError, MountError, TpmFloorError, VerityError};
 #[cfg(feature = "token")]
 use treeseal_token::{TokenError, TokenUri};
 use treeseal_tree::display_path;
@@ -263,6 +263,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: StateError,
+    },
+    /// An image could not be mounted.
+    #[error("cannot mount the image `{}`", path.display())]
+    Mount {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: MountError,
     },
     /// The boot state could not be read or written.
     #[error(transparent)]
@@ -661,6 +669,7 @@ impl Error {
                 "`treeseal enable FILE` enables it".to_owned()
             }
             Self::Verity { source, .. } => source.hint()?.to_owned(),
+            Self::Mount { source, .. } => source.hint()?.to_owned(),
             Self::OtherVerity { .. } => {
                 "that cannot be changed: copy the file, and enable fs-verity on the copy".to_owned()
             }

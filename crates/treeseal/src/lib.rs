@@ -12,6 +12,7 @@ pub mod boot;
 pub mod extract;
 pub mod image;
 pub mod keys;
+pub mod mount;
 pub mod upkeep;
 
 mod digest;
@@ -47,7 +48,7 @@ pub use sealed::{Checked, SealedTree, sha256_of_file};
 pub use standalone::{SealFiles, Verification, verify_files};
 pub use tpm::{enrol_floor, remove_floor, show_floor};
 pub use treeseal_source::{Amount, Phase, Progress, Reached};
-pub use treeseal_sys::TpmAddress;
+pub use treeseal_sys::{MountError, TpmAddress};
 
 pub use {
     treeseal_erofs as erofs, treeseal_source as source, treeseal_store as store,

@@ -131,6 +131,7 @@ guides! {
     signing_elsewhere_works_as_its_page_says: "signing-elsewhere.md",
     one_seal_is_checked_as_its_page_says: "checking-one-seal.md",
     post_quantum_keys_work_as_their_page_says: "post-quantum.md",
+    a_tree_is_made_ready_to_boot_as_its_page_says: "boot.md",
 }
 
 #[test]
