@@ -44,12 +44,13 @@ impl Place {
     ///
     /// Those may come from a disk that anyone has written to. They can name no other files of the tree
     /// than those with the same name: redirects are not followed, and metadata comes with its content.
+    /// There is no index either, which would bind them to one tree: the next one has another `/etc` below.
     fn overlay(&self, changes: &Path) -> Result<(), Failure> {
         let lower = self.open()?;
         let upper = make_like(&lower, &changes.join("upper"))?;
         let work = open(&changes.join("work"), make_private)?;
         let options = format!(
-            "lowerdir={},upperdir={},workdir={},redirect_dir=nofollow,metacopy=off",
+            "lowerdir={},upperdir={},workdir={},redirect_dir=nofollow,metacopy=off,index=off",
             by_descriptor(&lower),
             by_descriptor(&upper),
             by_descriptor(&work)

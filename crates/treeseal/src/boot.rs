@@ -1,6 +1,6 @@
 //! Booting a sealed tree: which tree is started, how often it is tried, and when its floor rises.
 //!
-//! The program in the initramfs [selects](select) the trees that it may start, [starts](Selection::start)
+//! The program in the initramfs [selects](select()) the trees that it may start, [starts](Selection::start)
 //! the first that can be mounted, and [hands over](Handover) to the system what was booted; when that
 //! has come up, [`mark_good`] raises the floors. `spec/boot.md` has the formats and the rules.
 //!
