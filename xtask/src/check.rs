@@ -1,5 +1,6 @@
 //! What must hold of the source itself, before any test runs.
 
+use crate::boot_program;
 use crate::layering;
 use crate::process::run as show_and_run;
 use crate::setup::{self, CargoTool};
@@ -19,6 +20,7 @@ pub(crate) fn run(workspace: &Workspace, advisories: Advisories) -> Result<()> {
     layering::run(workspace, layering::Document::Compare)?;
     clippy(workspace)?;
     rustdoc(workspace)?;
+    boot_program::run(workspace)?;
     dependencies(workspace, advisories)
 }
 

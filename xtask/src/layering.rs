@@ -119,26 +119,26 @@ const TABLE: &[Layer] = &[
     },
     Layer {
         name: "treeseal",
-        job: "operations: seal, verify, mount, inspect, publish, pull",
+        job: "operations: seal, verify, mount, boot, inspect, publish, pull",
         may_use: &["store", "fuse", "foreign", "token"],
         outside: Any,
     },
     Layer {
         name: "treeseal-cli",
-        job: "the `treeseal` binary; the only code that prints",
+        job: "the `treeseal` binary; prints, as only the boot binary does besides",
         may_use: &["treeseal"],
         outside: Any,
     },
     Layer {
         name: "treeseal-boot",
-        job: "the initramfs binary: small, static, no async runtime",
-        may_use: &["erofs", "trust", "sys"],
+        job: "the initramfs binary: small, static, no async runtime, no foreign libraries",
+        may_use: &["treeseal"],
         outside: Any,
     },
     Layer {
         name: "treeseal-testkit",
         job: "builders, corruptors, vector loader, crash fake; a dev-dependency only",
-        may_use: &["tree"],
+        may_use: &["tree", "sys"],
         outside: Any,
     },
     Layer {

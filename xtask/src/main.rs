@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to the terminal")]
 
 mod bench;
+mod boot_program;
 mod check;
 mod docs;
 mod layering;
@@ -25,10 +26,11 @@ Usage: cargo xtask TASK
   setup                   install what the tests compare with: packages, Python modules, peers
   test [FILTER]           all tests, the Python checks first; FILTER as cargo test takes it
   hashes                  the core of the tests by each way to hash; part of `test` without FILTER
-  check [--advisories]    formatting, clippy, rustdoc, dependencies, layering
+  check [--advisories]    formatting, clippy, rustdoc, dependencies, layering, the boot program's size
   layering [--write]      crates use each other as the table allows; --write renews the document
   docs [--check]          write docs/cli-reference.md; --check only tells whether it is current
   vm [NAME...]            tests in virtual machines; part of `test` without FILTER; --help for options
+  boot                    build the boot program, static, and see that it is small; part of `check`
   bench [NAME...]         compare with the peers: digest, import, dump and more; --help for options
 ";
 
@@ -59,6 +61,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         ("docs", []) => docs::run(&workspace, docs::Mode::Write),
         ("docs", ["--check"]) => docs::run(&workspace, docs::Mode::Check),
         ("vm", options) => vm::run(&workspace, options),
+        ("boot", []) => boot_program::run(&workspace),
         ("bench", options) => bench::run(&workspace, options),
         ("help" | "-h" | "--help", _) => {
             print!("{USAGE}");

@@ -1,5 +1,6 @@
 //! The command line as it is parsed. Every `--help` ends with a worked example.
 
+mod boot;
 mod root;
 mod signing;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use boot::Boot;
 pub(crate) use root::{
     AtBoot, Root, RootAddKey, RootAllow, RootDisallow, RootDraft, RootExpire, RootFloor,
     RootHistory, RootInit, RootPin, RootPolicy, RootRemoveKey, RootRevoke, RootShow, RootThreshold,
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     Freshen(Freshen),
     #[command(subcommand)]
     Floor(Floor),
+    #[command(subcommand)]
+    Boot(Boot),
     Digest(Digest),
     Enable(Enable),
     Measure(Measure),

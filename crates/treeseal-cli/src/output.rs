@@ -2,12 +2,12 @@
 
 #![allow(clippy::print_stderr, reason = "this is the place that prints")]
 
-use std::error::Error as _;
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::iter;
 use std::process::ExitCode;
 
 use serde_json::Value;
-use treeseal::Progress;
+use treeseal::{Progress, causes};
 
 use crate::progress::Display;
 
@@ -159,17 +159,10 @@ impl Output {
         }
         // What was written before the failure is data all the same.
         let _ = self.stdout.flush();
-        let mut said = failure.to_string();
-        eprintln!("error: {said}");
-        let mut cause = failure.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            // Some errors quote their cause: a person reads it once.
-            if !said.contains(&text) {
-                eprintln!("caused by: {text}");
-            }
-            said = text;
-            cause = error.source();
+        for (label, text) in
+            iter::once("error").chain(iter::repeat("caused by")).zip(causes(failure))
+        {
+            eprintln!("{label}: {text}");
         }
         if let Some(hint) = failure.hint() {
             eprintln!("hint: {hint}");

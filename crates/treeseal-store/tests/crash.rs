@@ -6,13 +6,13 @@ mod common;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::crash::{CrashingDisk, Loss};
 use common::{
     RUN, check, content, directory, nothing_unfinished, references, resolve_file, seal_tree,
     sequence, stream,
 };
 use treeseal_store::{Access, GcOptions, OpenOptions, Reachable, Store, StoreError, gc};
 use treeseal_sys::{Barrier, DurableOptions};
+use treeseal_testkit::{CrashingDisk, Loss};
 
 const STREAM: &str = "acme/os";
 

@@ -12,12 +12,14 @@
 
 mod class;
 mod content;
+mod crash;
 mod environment;
 mod lengths;
 mod vectors;
 
 pub use class::refusal_class;
 pub use content::{counter_words, sha256_hex};
+pub use crash::{CrashingDisk, Loss};
 pub use environment::{fixtures, peer, program, python, repository, require_root, run};
 pub use lengths::boundary_lengths;
 pub use vectors::{IMAGE_SCENARIOS, VERITY_SCENARIOS, Vector, load_vectors};

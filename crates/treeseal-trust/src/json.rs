@@ -185,7 +185,7 @@ impl Json {
     }
 
     /// An object with these fields.
-    pub(crate) fn object<const N: usize>(fields: [(&str, Json); N]) -> Self {
+    pub fn object<const N: usize>(fields: [(&str, Json); N]) -> Self {
         Self::Object(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     }
 }

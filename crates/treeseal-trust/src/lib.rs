@@ -53,7 +53,6 @@ mod policy;
 mod role;
 mod rollback;
 mod root;
-mod schema;
 mod signing;
 mod statement;
 mod stream;
@@ -63,6 +62,7 @@ mod verified;
 
 pub mod canonical;
 pub mod json;
+pub mod schema;
 
 pub use digest::Sha256Digest;
 pub use edit::EditError;

@@ -1,4 +1,18 @@
 //! Takes objects apart field by field; what is not taken is an unknown field.
+//!
+//! For every strict JSON format: those of seals and roots, and the configuration of programs.
+//!
+//! ```
+//! use treeseal_trust::{json, schema::{Node, SchemaError}};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut fields = Node::top(json::parse(br#"{"tries": 3, "tires": 4}"#, 1024)?).fields()?;
+//! assert_eq!(fields.required("tries")?.integer(0, 10)?, 3);
+//! let error = fields.end().unwrap_err();
+//! assert!(matches!(error, SchemaError::Unknown { path } if path == "/tires"));
+//! # Ok(())
+//! # }
+//! ```
 
 use std::collections::BTreeMap;
 
@@ -66,6 +80,16 @@ pub enum SchemaError {
         /// What it is.
         found: String,
     },
+    /// A string is none of those that this format knows.
+    #[error("{path} must be {expected}, found `{}`", found.escape_debug())]
+    Choice {
+        /// Where it is.
+        path: String,
+        /// What it can be.
+        expected: &'static str,
+        /// What it is.
+        found: String,
+    },
 }
 
 impl SchemaError {
@@ -77,24 +101,30 @@ impl SchemaError {
             Self::Type { .. } => "field_type",
             Self::Range { .. } => "field_range",
             Self::Length { .. } => "field_length",
-            Self::Value { .. } => "field_value",
+            Self::Value { .. } | Self::Choice { .. } => "field_value",
         }
     }
 }
 
 /// A value and where it was found.
-pub(crate) struct Node {
+pub struct Node {
     pub(crate) path: String,
     value: Json,
 }
 
 impl Node {
     /// The document itself.
-    pub(crate) const fn top(value: Json) -> Self {
+    pub const fn top(value: Json) -> Self {
         Self { path: String::new(), value }
     }
 
-    pub(crate) fn fields(self) -> Result<Fields, SchemaError> {
+    /// Where it was found, like `/signed/roles/root`; empty for the document itself.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// An object, to be taken apart.
+    pub fn fields(self) -> Result<Fields, SchemaError> {
         match self.value {
             Json::Object(fields) => Ok(Fields { path: self.path, fields }),
             other => Err(wrong_type(self.path, "an object", &other)),
@@ -102,7 +132,7 @@ impl Node {
     }
 
     /// An array of at most `max` entries.
-    pub(crate) fn items(self, max: usize) -> Result<Vec<Node>, SchemaError> {
+    pub fn items(self, max: usize) -> Result<Vec<Node>, SchemaError> {
         let path = self.path;
         match self.value {
             Json::Array(items) => {
@@ -114,14 +144,16 @@ impl Node {
         }
     }
 
-    pub(crate) fn string(self) -> Result<String, SchemaError> {
+    /// A string.
+    pub fn string(self) -> Result<String, SchemaError> {
         match self.value {
             Json::String(text) => Ok(text),
             other => Err(wrong_type(self.path, "a string", &other)),
         }
     }
 
-    pub(crate) fn boolean(self) -> Result<bool, SchemaError> {
+    /// A boolean.
+    pub fn boolean(self) -> Result<bool, SchemaError> {
         match self.value {
             Json::Bool(value) => Ok(value),
             other => Err(wrong_type(self.path, "a boolean", &other)),
@@ -129,7 +161,7 @@ impl Node {
     }
 
     /// An integer from `min` to `max`.
-    pub(crate) fn integer(self, min: u64, max: u64) -> Result<u64, SchemaError> {
+    pub fn integer(self, min: u64, max: u64) -> Result<u64, SchemaError> {
         let path = self.path;
         match self.value {
             Json::Integer(found) => match u64::try_from(found) {
@@ -141,38 +173,50 @@ impl Node {
     }
 
     /// The string `expected` and no other.
-    pub(crate) fn constant(self, expected: &'static str) -> Result<(), SchemaError> {
+    pub fn constant(self, expected: &'static str) -> Result<(), SchemaError> {
         let path = self.path.clone();
         let found = self.string()?;
         if found == expected { Ok(()) } else { Err(SchemaError::Value { path, expected, found }) }
     }
 
+    /// One of these strings, and what it stands for. `expected` lists them for a person.
+    pub fn choice<T: Copy>(
+        self,
+        choices: &[(&str, T)],
+        expected: &'static str,
+    ) -> Result<T, SchemaError> {
+        let path = self.path.clone();
+        let found = self.string()?;
+        let chosen = choices.iter().find(|(name, _)| *name == found);
+        chosen.map(|(_, value)| *value).ok_or(SchemaError::Choice { path, expected, found })
+    }
+
     /// The value as it was read.
-    pub(crate) const fn json(&self) -> &Json {
+    pub const fn json(&self) -> &Json {
         &self.value
     }
 }
 
 /// An object that is being taken apart.
-pub(crate) struct Fields {
+pub struct Fields {
     path: String,
     fields: BTreeMap<String, Json>,
 }
 
 impl Fields {
     /// Takes a field that must be there.
-    pub(crate) fn required(&mut self, name: &str) -> Result<Node, SchemaError> {
+    pub fn required(&mut self, name: &str) -> Result<Node, SchemaError> {
         self.optional(name).ok_or_else(|| SchemaError::Missing { path: self.path_of(name) })
     }
 
     /// Takes a field that may be there. `null` is not the same as absent.
-    pub(crate) fn optional(&mut self, name: &str) -> Option<Node> {
+    pub fn optional(&mut self, name: &str) -> Option<Node> {
         let value = self.fields.remove(name)?;
         Some(Node { path: self.path_of(name), value })
     }
 
     /// Ends the object: what is left is unknown.
-    pub(crate) fn end(self) -> Result<(), SchemaError> {
+    pub fn end(self) -> Result<(), SchemaError> {
         match self.fields.keys().next() {
             None => Ok(()),
             Some(name) => Err(SchemaError::Unknown { path: self.path_of(name) }),
@@ -180,7 +224,7 @@ impl Fields {
     }
 
     /// All fields left, at most `max`, for objects whose keys are data.
-    pub(crate) fn entries(self, max: usize) -> Result<Vec<(String, Node)>, SchemaError> {
+    pub fn entries(self, max: usize) -> Result<Vec<(String, Node)>, SchemaError> {
         check_length(&self.path, 0, max, self.fields.len())?;
         let path = self.path;
         let entry = |(name, value)| {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use treeseal_erofs::{ImageError, WriteError};
 use treeseal_source::{DumpReadError, ImportError};
 use treeseal_store::StoreError;
-use treeseal_sys::{FileError, TpmFloorError, VerityError};
+use treeseal_sys::{DurableError, FileError, MountError, TpmFloorError, VerityError};
+#[cfg(feature = "token")]
 use treeseal_token::{TokenError, TokenUri};
 use treeseal_tree::display_path;
 use treeseal_trust::{
@@ -14,6 +15,7 @@ use treeseal_trust::{
 };
 use treeseal_verity::FileDigest;
 
+use crate::boot::{CommandLineError, ConfigError, HandoverError, TriesError};
 use crate::pending::Subject;
 
 /// What a failure says about what was asked.
@@ -129,6 +131,7 @@ pub enum Error {
         source: KeyFileError,
     },
     /// A key on a token cannot be used.
+    #[cfg(feature = "token")]
     #[error("cannot use the key `{uri}`")]
     Token {
         /// Which key.
@@ -260,6 +263,61 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: StateError,
+    },
+    /// An image could not be mounted.
+    #[error("cannot mount the image `{}`", path.display())]
+    Mount {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: MountError,
+    },
+    /// The boot state could not be read or written.
+    #[error(transparent)]
+    Durable(#[from] DurableError),
+    /// How often trees were tried at boot cannot be understood.
+    #[error("`{}` cannot be understood", path.display())]
+    Tries {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: TriesError,
+    },
+    /// The configuration of the boot cannot be used.
+    #[error("`{}` is no configuration", path.display())]
+    BootConfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ConfigError,
+    },
+    /// The kernel's command line cannot be understood.
+    #[error(transparent)]
+    CommandLine(#[from] CommandLineError),
+    /// The store has no seal that could be booted, whatever it says.
+    #[error(
+        "the store has no seal for the stream `{stream}`{}",
+        floor.map_or(String::new(), |floor| format!(" with sequence {floor} or later"))
+    )]
+    NothingToBoot {
+        /// The stream.
+        stream: Stream,
+        /// The highest floor.
+        floor: Option<Sequence>,
+    },
+    /// Nothing says what this system was booted from.
+    #[error("this system was not booted from a sealed tree: there is no `{}`", path.display())]
+    NotBooted {
+        /// The file that would say so.
+        path: PathBuf,
+    },
+    /// What this system was told of its boot cannot be understood.
+    #[error("`{}` cannot be understood", path.display())]
+    Handover {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: HandoverError,
     },
     /// The store failed.
     #[error(transparent)]
@@ -442,6 +500,21 @@ pub enum Error {
     Output(#[source] io::Error),
 }
 
+/// What an error says and what its causes say, without those that it quotes.
+pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    let mut said = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Some errors quote their cause: a person reads it once.
+        if !said.last().is_some_and(|before| before.contains(&text)) {
+            said.push(text);
+        }
+        cause = error.source();
+    }
+    said
+}
+
 impl Error {
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
@@ -458,6 +531,7 @@ impl Error {
         |source| Self::TpmFloor { stream: stream.clone(), source: Box::new(source) }
     }
 
+    #[cfg(feature = "token")]
     pub(crate) fn token(uri: &TokenUri, source: TokenError) -> Self {
         Self::Token { uri: Box::new(uri.clone()), source: Box::new(source) }
     }
@@ -497,6 +571,7 @@ impl Error {
             | Self::Root { .. }
             | Self::RootGap { .. }
             | Self::ImageDiffers { .. }
+            | Self::NothingToBoot { .. }
             | Self::OtherVerity { .. }
             | Self::Verity { source: VerityError::NotEnabled, .. }
             | Self::NoSeal { .. } => Answer::No,
@@ -594,6 +669,7 @@ impl Error {
                 "`treeseal enable FILE` enables it".to_owned()
             }
             Self::Verity { source, .. } => source.hint()?.to_owned(),
+            Self::Mount { source, .. } => source.hint()?.to_owned(),
             Self::OtherVerity { .. } => {
                 "that cannot be changed: copy the file, and enable fs-verity on the copy".to_owned()
             }
@@ -618,6 +694,15 @@ impl Error {
             Self::Store(error) if error.is_damage() => {
                 "`treeseal store fsck` names all damage; `--repair --from DIR` heals it from good \
                  files"
+                    .to_owned()
+            }
+            Self::Tries { path, .. } => format!(
+                "it holds how often trees were tried that were not marked good; removing `{}` gives \
+                 them all their tries again",
+                path.display()
+            ),
+            Self::NotBooted { .. } => {
+                "treeseal-boot in the initramfs writes it; docs/guides/boot.md says how to set that up"
                     .to_owned()
             }
             Self::State { path, .. } => format!(

@@ -3,10 +3,12 @@
 mod log;
 mod passphrase;
 
+#[cfg(feature = "token")]
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "token")]
 use treeseal_token::{PinPrompt, TokenKey};
 use treeseal_trust::{
     Envelope, KeyAlgorithm, KeyFileRandom, KeyId, PasswordOrigin, PublicKey, SigningKey, TufKey,
@@ -19,6 +21,7 @@ use crate::files::{self, Readable};
 pub use log::{Signature, SigningLog};
 pub(crate) use passphrase::password_file;
 pub use passphrase::{Passphrases, Wanted, passphrase_beside};
+#[cfg(feature = "token")]
 pub use treeseal_token::{TokenUri, TokenUriError};
 
 /// Largest key or password file that is read, in bytes.
@@ -31,6 +34,7 @@ pub enum KeyPlace {
     /// In a file: encrypted PKCS#8 in PEM.
     File(PathBuf),
     /// On a PKCS#11 token.
+    #[cfg(feature = "token")]
     Token {
         /// Which token and which key.
         uri: TokenUri,
@@ -47,6 +51,7 @@ pub struct Signer {
 
 enum PrivateKey {
     InMemory(SigningKey),
+    #[cfg(feature = "token")]
     OnToken(Box<TokenUri>, TokenKey),
 }
 
@@ -55,6 +60,7 @@ impl Signer {
     pub fn open(place: &KeyPlace, passphrases: &mut dyn Passphrases) -> Result<Self, Error> {
         let key = match place {
             KeyPlace::File(path) => PrivateKey::InMemory(load_key(path, passphrases)?),
+            #[cfg(feature = "token")]
             KeyPlace::Token { uri, default_module } => {
                 let mut ask =
                     |prompt: &PinPrompt<'_>| Ok(passphrases.passphrase(&Wanted::pin(prompt))?);
@@ -75,6 +81,7 @@ impl Signer {
     pub fn public_key(&self) -> &PublicKey {
         match &self.key {
             PrivateKey::InMemory(key) => key.public_key(),
+            #[cfg(feature = "token")]
             PrivateKey::OnToken(_, key) => key.public_key(),
         }
     }
@@ -96,6 +103,7 @@ impl Signer {
         log.record(&self.tuf_key().id(), &self.place, what, message)?;
         match &self.key {
             PrivateKey::InMemory(key) => Ok(key.sign(message)),
+            #[cfg(feature = "token")]
             PrivateKey::OnToken(uri, key) => {
                 key.sign(message).map_err(|source| Error::token(uri, source))
             }
@@ -122,6 +130,7 @@ pub(crate) fn open_all(
     places.iter().map(|place| Signer::open(place, passphrases)).collect()
 }
 
+#[cfg(feature = "token")]
 impl KeyPlace {
     /// What a person means by `text`: a token's key where it is a `pkcs11:` URI, else the path of a
     /// file. `default_module` is loaded where the URI names no module.
@@ -140,6 +149,7 @@ impl fmt::Display for KeyPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
+            #[cfg(feature = "token")]
             Self::Token { uri, .. } => uri.fmt(f),
         }
     }

@@ -8,9 +8,11 @@
 //! Nothing here prints or reads the environment; [`Locations`] say where things lie. What may take
 //! long counts what it has done in a [`Progress`], for whoever wants to show it.
 
+pub mod boot;
 pub mod extract;
 pub mod image;
 pub mod keys;
+pub mod mount;
 pub mod upkeep;
 
 mod digest;
@@ -34,7 +36,7 @@ mod tpm;
 
 pub use digest::{digest_file, digest_files, threads};
 pub use digest_cache::CacheNote;
-pub use error::{Answer, Error};
+pub use error::{Answer, Error, causes};
 pub use freshness::{Freshened, freshen};
 pub use fsverity::{enable_file, measure_file};
 pub use identity::NewIdentity;
@@ -46,7 +48,7 @@ pub use sealed::{Checked, SealedTree, sha256_of_file};
 pub use standalone::{SealFiles, Verification, verify_files};
 pub use tpm::{enrol_floor, remove_floor, show_floor};
 pub use treeseal_source::{Amount, Phase, Progress, Reached};
-pub use treeseal_sys::{TpmAddress, VerityError};
+pub use treeseal_sys::{MountError, TpmAddress, VerityError};
 
 pub use {
     treeseal_erofs as erofs, treeseal_source as source, treeseal_store as store,

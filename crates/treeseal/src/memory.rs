@@ -26,7 +26,7 @@ pub(crate) fn request<'a>(
     clock: Clock,
 ) -> Result<SealRequest<'a>, Error> {
     let request = SealRequest::new(stream, state, clock);
-    Ok(match tpm::floor(locations, stream)? {
+    Ok(match tpm::floor(locations.tpm.as_ref(), stream)? {
         Some(floor) => request.not_below(floor),
         None => request,
     })
@@ -47,7 +47,7 @@ pub(crate) fn remember(
     }
     let lock = lock(locations)?;
     raise(locations, root, Some(seal), &lock)?;
-    tpm::raise(locations, &seal.stream, seal.sequence, &lock)
+    tpm::raise(locations.tpm.as_ref(), &seal.stream, seal.sequence, &lock)
 }
 
 /// Raises the floor of the trust root to one that was accepted.

@@ -26,21 +26,21 @@ pub(crate) fn read_root(path: &Path) -> Result<Vec<u8>, Error> {
 
 /// The newest root that leads on from the pinned one, step by step, among those that the store has.
 pub(crate) fn newest_root(store: &Store, pinned: TrustRoot) -> Result<TrustRoot, Error> {
-    follow_chain(store, pinned, |_| ())
+    follow_chain(store, pinned, |_, _| ())
 }
 
 /// Follows the roots of the store from the pinned one on, and gives the newest; `passed` gets each
-/// one that another replaces, oldest first.
+/// one that another replaces, oldest first, and the bytes of that other one.
 pub(crate) fn follow_chain(
     store: &Store,
     pinned: TrustRoot,
-    mut passed: impl FnMut(TrustRoot),
+    mut passed: impl FnMut(TrustRoot, Vec<u8>),
 ) -> Result<TrustRoot, Error> {
     let mut root = pinned;
-    while let Some(next) = store.root(root.version() + 1)? {
+    while let Some(bytes) = store.root(root.version() + 1)? {
         let path = store.path().join(format!("roots/{}.root.json", root.version() + 1));
-        let next = root.advance(&next).map_err(Error::root(&path))?;
-        passed(std::mem::replace(&mut root, next));
+        let next = root.advance(&bytes).map_err(Error::root(&path))?;
+        passed(std::mem::replace(&mut root, next), bytes);
     }
     refuse_gap(store, &root)?;
     Ok(root)

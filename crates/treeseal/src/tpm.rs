@@ -28,8 +28,8 @@ pub fn enrol_floor(
 
 /// The floor that the TPM of `locations` keeps for a stream.
 pub fn show_floor(locations: &Locations, stream: &Stream) -> Result<Sequence, Error> {
-    require_address(locations)?;
-    floor(locations, stream)?.ok_or_else(|| Error::NotEnrolled { stream: stream.clone() })
+    let address = require_address(locations)?;
+    floor(Some(address), stream)?.ok_or_else(|| Error::NotEnrolled { stream: stream.clone() })
 }
 
 /// Ends to keep the floor of a stream in the TPM. `false` if none was kept.
@@ -39,26 +39,29 @@ pub fn remove_floor(locations: &Locations, stream: &Stream, owner: &[u8]) -> Res
     TpmFloor::remove(&mut tpm, &name(stream), owner).map_err(Error::tpm_floor(stream))
 }
 
-/// The floor of a stream in the TPM; `None` where no TPM is asked for.
+/// The floor of a stream in a TPM; `None` where none is asked for.
 ///
 /// A TPM that is asked for and has no floor is an error: it may have been cleared.
-pub(crate) fn floor(locations: &Locations, stream: &Stream) -> Result<Option<Sequence>, Error> {
-    let Some(address) = &locations.tpm else { return Ok(None) };
+pub(crate) fn floor(
+    address: Option<&TpmAddress>,
+    stream: &Stream,
+) -> Result<Option<Sequence>, Error> {
+    let Some(address) = address else { return Ok(None) };
     let mut tpm = open(address, stream)?;
     let found = enrolled(&mut tpm, stream)?.floor();
     let no_sequence = || Error::tpm_floor(stream)(TpmFloorError::Sequence { found });
     Sequence::new(found).ok_or_else(no_sequence).map(Some)
 }
 
-/// Raises the floor of a stream in the TPM, where one is asked for. The caller holds the lock of what
-/// is remembered.
+/// Raises the floor of a stream in a TPM, where one is asked for. The caller holds the lock of what
+/// is remembered beside it.
 pub(crate) fn raise(
-    locations: &Locations,
+    address: Option<&TpmAddress>,
     stream: &Stream,
     sequence: Sequence,
     _lock: &files::Lock,
 ) -> Result<(), Error> {
-    let Some(address) = &locations.tpm else { return Ok(()) };
+    let Some(address) = address else { return Ok(()) };
     let mut tpm = open(address, stream)?;
     enrolled(&mut tpm, stream)?.raise_to(sequence.number()).map_err(Error::tpm_floor(stream))
 }

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 const PACKAGES: &[&str] = &[
     "acl",
     "attr",
+    "btrfs-progs",
     "cpio",
     "erofs-utils",
     "faketime",

@@ -6,7 +6,7 @@ use super::machine::{Accelerator, Disk, MachineBuilder};
 use super::report::READY;
 use super::tools::Tools;
 use crate::process::run_quietly;
-use crate::static_programs;
+use crate::static_programs::{self, Profile};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
@@ -39,7 +39,7 @@ const PROBE_TIME: Duration = Duration::from_secs(20);
 
 /// Builds the programs that every machine has, and gives the directory they are in.
 pub(super) fn build_programs(workspace: &Workspace) -> Result<PathBuf> {
-    static_programs::build(workspace, &PACKAGES)
+    static_programs::build(workspace, &PACKAGES, Profile::Static)
 }
 
 /// Everything that machines with one kernel are started from.

@@ -1,5 +1,6 @@
 //! One file per command: a checked request to the library, and its answer as text or JSON.
 
+mod boot;
 mod cat;
 mod diff;
 mod digest;
@@ -46,6 +47,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Outcome,
         Command::Submit(submit) => sign::submit(submit, output),
         Command::Freshen(freshen) => freshen::run(freshen, output),
         Command::Floor(floor) => floor::run(floor, output),
+        Command::Boot(boot) => boot::run(boot, output),
         Command::Digest(digest) => digest::run(digest, output),
         Command::Enable(enable) => enable::run(enable, output),
         Command::Measure(measure) => measure::run(measure, output),

@@ -55,6 +55,8 @@ fn every_help_ends_with_an_example() {
         "attach",
         "submit",
         "freshen",
+        "boot status",
+        "boot mark-good",
     ] {
         let help = run(command.split(' ').chain(["--help"])).ok().text();
         let (_, example) = help.rsplit_once("Example:\n").expect(command);
@@ -129,6 +131,7 @@ guides! {
     signing_elsewhere_works_as_its_page_says: "signing-elsewhere.md",
     one_seal_is_checked_as_its_page_says: "checking-one-seal.md",
     post_quantum_keys_work_as_their_page_says: "post-quantum.md",
+    a_tree_is_made_ready_to_boot_as_its_page_says: "boot.md",
 }
 
 #[test]

@@ -9,6 +9,7 @@
 
 mod alone;
 mod bad_input;
+mod boot;
 mod cache;
 mod ceremony;
 mod console;

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::support::{Machine, Run, STREAM, assert_unchanged, snapshot};
 
 /// A TPM with a state of its own, ended when dropped.
-struct Swtpm(Child);
+pub(crate) struct Swtpm(Child);
 
 impl Swtpm {
-    fn start(directory: &Path) -> Self {
+    pub(crate) fn start(directory: &Path) -> Self {
         fs::create_dir_all(directory).unwrap();
         let socket = |name: &str| format!("type=unixio,path={}/{name}", directory.display());
         let program = treeseal_testkit::program("swtpm", "swtpm");

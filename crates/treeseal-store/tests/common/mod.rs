@@ -1,8 +1,6 @@
-//! What the tests share: content, a small kind of tree, and a disk that crashes.
+//! What the tests share: content, and a small kind of tree.
 #![allow(dead_code, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-pub mod crash;
 
 use std::collections::BTreeMap;
 use std::path::Path;

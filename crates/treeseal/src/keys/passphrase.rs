@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "token")]
 use treeseal_token::{PinPrompt, PinTries};
 use zeroize::Zeroizing;
 
@@ -37,6 +38,7 @@ impl Wanted {
         Self { what, key_file: Some(path.to_owned()), is_new: false }
     }
 
+    #[cfg(feature = "token")]
     pub(crate) fn pin(prompt: &PinPrompt<'_>) -> Self {
         let tries = match prompt.tries {
             PinTries::Last => " (the last try before it locks)",

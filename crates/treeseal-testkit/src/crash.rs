@@ -29,6 +29,7 @@ pub enum Loss {
     Some(u64),
 }
 
+/// A disk that lets some steps happen and then none, and can take back what was not made durable.
 #[derive(Debug)]
 pub struct CrashingDisk {
     /// Where files are kept that may come back; on the same filesystem, outside the store.
@@ -61,6 +62,7 @@ impl CrashingDisk {
         self.state.lock().unwrap().crashed = false;
     }
 
+    /// Whether a step was stopped.
     pub fn crashed(&self) -> bool {
         self.state.lock().unwrap().crashed
     }
