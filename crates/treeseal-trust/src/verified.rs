@@ -31,6 +31,17 @@ pub enum Expiry {
     Expired(Expired),
 }
 
+impl Expiry {
+    /// A stable name: `in_force`, `unknown` or `expired`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::InForce => "in_force",
+            Self::Unknown => "unknown",
+            Self::Expired(_) => "expired",
+        }
+    }
+}
+
 /// What is known about whether a seal that was accepted is the newest of its stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Freshness {

@@ -536,6 +536,10 @@ impl Error {
         Self::Token { uri: Box::new(uri.clone()), source: Box::new(source) }
     }
 
+    pub(crate) fn seal(stream: &Stream, sequence: Sequence) -> impl Fn(SealError) -> Self + '_ {
+        move |source| Self::Seal { stream: stream.clone(), sequence, source: Box::new(source) }
+    }
+
     pub(crate) fn root(path: &Path) -> impl Fn(RootError) -> Self + '_ {
         |source| Self::Root { path: path.to_owned(), source: Box::new(source) }
     }

@@ -19,18 +19,23 @@ pub(crate) enum Readable {
 
 /// Reads a file of at most `limit` bytes; `None` if there is none.
 pub(crate) fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, Error> {
-    let failed = |source| Error::io("read", path, source);
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
+    match fs::File::open(path) {
+        Ok(file) => read_open(file, path, limit).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path, error)),
+    }
+}
+
+/// Reads an open file of at most `limit` bytes; `path` is for messages.
+pub(crate) fn read_open(file: fs::File, path: &Path, limit: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(limit as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|source| Error::io("read", path, source))?;
     if bytes.len() > limit {
         return Err(Error::FileTooLarge { path: path.to_owned(), limit });
     }
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// Writes a file in place of one that may be there: after a crash there is the old or the new one.

@@ -64,9 +64,8 @@ fn current_seal(
     let sequence =
         store.current(stream)?.ok_or_else(|| Error::NoSeal { stream: stream.clone() })?;
     let seal = store.seal(stream, sequence)?;
-    let refused =
-        |source| Error::Seal { stream: stream.clone(), sequence, source: Box::new(source) };
-    let sealed = verify_seal(&seal, root, &request.for_the_sealer()).map_err(refused)?;
+    let refused = Error::seal(stream, sequence);
+    let sealed = verify_seal(&seal, root, &request.for_the_sealer()).map_err(&refused)?;
     let present = store.freshness(stream)?;
     match verify_seal(&seal, root, &request.with_freshness(present.as_deref())) {
         Err(kept_back @ SealError::NotCurrent { .. }) => Err(refused(kept_back)),

@@ -60,11 +60,8 @@ pub fn log(locations: &Locations, stream: &Stream) -> Result<Vec<LogEntry>, Erro
     let mut entries: Vec<LogEntry> = Vec::new();
     for sequence in store.sequences(stream)? {
         let envelope = sealed::read_seal(&store, stream, sequence)?;
-        let statement = Statement::parse(envelope.payload()).map_err(|error| Error::Seal {
-            stream: stream.clone(),
-            sequence,
-            source: Box::new(error.into()),
-        })?;
+        let statement = Statement::parse(envelope.payload())
+            .map_err(|error| Error::seal(stream, sequence)(error.into()))?;
         let mut entry = entry(&root, stream, &envelope, &statement);
         entry.is_current = current == Some(sequence);
         entry.marks = marks(entries.last(), &entry, &statement);

@@ -58,15 +58,9 @@ impl SealedTree {
         let freshness = store.freshness(stream)?;
         let request = memory::request(locations, &state, stream, memory::clock()?)?
             .with_freshness(freshness.as_deref());
-        let statement = verify_seal(&envelope, &root, &request).map_err(|source| Error::Seal {
-            stream: stream.clone(),
-            sequence,
-            source: Box::new(source),
-        })?;
-        if statement.sequence != sequence {
-            let (expected, found) = (sequence, statement.sequence);
-            return Err(Error::SequenceMoved { stream: stream.clone(), expected, found });
-        }
+        let statement =
+            verify_seal(&envelope, &root, &request).map_err(Error::seal(stream, sequence))?;
+        require_sequence(&statement, sequence)?;
         let (image, tree) = read_tree(&store, &statement)?;
         memory::remember(locations, &root, &statement)?;
         Ok(Self { statement, root, is_first_contact, image, tree, store })
@@ -223,11 +217,19 @@ pub(crate) fn read_seal(
     sequence: Sequence,
 ) -> Result<Envelope, Error> {
     let bytes = store.seal(stream, sequence)?;
-    Envelope::parse(&bytes).map_err(|error| Error::Seal {
-        stream: stream.clone(),
-        sequence,
-        source: Box::new(error.into()),
-    })
+    Envelope::parse(&bytes).map_err(|error| Error::seal(stream, sequence)(error.into()))
+}
+
+/// Refuses a seal that the store has under another sequence than its own.
+pub(crate) fn require_sequence(
+    statement: &Verified<Statement>,
+    expected: Sequence,
+) -> Result<(), Error> {
+    let found = statement.sequence;
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::SequenceMoved { stream: statement.stream.clone(), expected, found })
 }
 
 /// Reads an image that a statement names, and the tree that it holds.

@@ -129,11 +129,7 @@ fn add_references(
     seal: SealFile<'_>,
     references: &mut References,
 ) -> Result<(), Error> {
-    let refused = |source| Error::Seal {
-        stream: seal.stream.clone(),
-        sequence: seal.sequence,
-        source: Box::new(source),
-    };
+    let refused = Error::seal(seal.stream, seal.sequence);
     let envelope = Envelope::parse(seal.envelope).map_err(|error| refused(error.into()))?;
     let statement = Statement::parse(envelope.payload()).map_err(|error| refused(error.into()))?;
     let mut some_present = false;

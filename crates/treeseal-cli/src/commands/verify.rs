@@ -210,11 +210,7 @@ impl Report<'_> {
             "sequence": statement.sequence.number(),
             "created": statement.created.to_string(),
             "notAfter": statement.not_after.map(|end| end.to_string()),
-            "expiry": match statement.expiry() {
-                Expiry::InForce => "in_force",
-                Expiry::Expired(_) => "expired",
-                _ => "unknown",
-            },
+            "expiry": statement.expiry().code(),
             "freshness": {
                 "standing": freshness.standing.code(),
                 "until": freshness.until.map(|until| until.to_string()),

@@ -4,8 +4,8 @@ use treeseal_sys::TpmAddress;
 use treeseal_trust::json::{self, Json, JsonError};
 use treeseal_trust::schema::Node;
 use treeseal_trust::{
-    Expiry, MAX_ENVELOPE_SIZE, MAX_ROOT_SIZE, SchemaError, Sequence, Sha256Digest, Statement,
-    Stream, StreamError, Verified,
+    MAX_ENVELOPE_SIZE, MAX_ROOT_SIZE, SchemaError, Sequence, Sha256Digest, Statement, Stream,
+    StreamError, Verified,
 };
 
 use super::state::sequence;
@@ -97,7 +97,7 @@ impl Handover {
             payload: statement.payload_digest(),
             signers: signers(statement),
             enforcement: enforcement.to_owned(),
-            expiry: expiry(statement).to_owned(),
+            expiry: statement.expiry().code().to_owned(),
             is_counted: candidate.is_counted,
             store: store.to_owned(),
             state_filesystem: state_filesystem.to_owned(),
@@ -200,12 +200,4 @@ fn address(tpm: &TpmAddress) -> String {
 fn signers(statement: &Verified<Statement>) -> Vec<String> {
     let keys = statement.signers().iter().flat_map(|role| role.key_ids().collect::<Vec<_>>());
     keys.map(|key| key.to_string()).collect()
-}
-
-fn expiry(statement: &Verified<Statement>) -> &'static str {
-    match statement.expiry() {
-        Expiry::InForce => "in_force",
-        Expiry::Expired(_) => "expired",
-        _ => "unknown",
-    }
 }

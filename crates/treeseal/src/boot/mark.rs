@@ -38,11 +38,7 @@ pub(super) fn mark_good_on(run: &Path, options: DurableOptions) -> Result<Status
     // It was accepted at boot; that it has expired since does not make it worse.
     let request = SealRequest::new(&started.stream, state.floors(), Clock::Unknown);
     let verified = select::verify(&handover.seal, &root, request, handover.freshness.as_deref());
-    let (statement, _) = verified.map_err(|source| Error::Seal {
-        stream: started.stream.clone(),
-        sequence: started.sequence,
-        source: Box::new(source),
-    })?;
+    let (statement, _) = verified.map_err(Error::seal(&started.stream, started.sequence))?;
     state.raise(&root, &statement)?;
     let tpm = started.tpm.as_ref().map(|tpm| TpmAddress::from(OsStr::new(tpm)));
     tpm::raise(tpm.as_ref(), &statement.stream, statement.sequence, &lock)?;

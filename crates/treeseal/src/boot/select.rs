@@ -11,6 +11,7 @@ use treeseal_trust::{
 use super::state::MAX_ATTEMPTS;
 use super::{Attempts, BootState, CommandLine, Config, Expired};
 use crate::root::{follow_chain, read_root};
+use crate::sealed::require_sequence;
 use crate::{Error, memory};
 
 /// What decides on the trees that may be started, beside the trust root and the state.
@@ -224,15 +225,8 @@ impl Judge<'_> {
         let envelope = self.store.seal(stream, sequence)?;
         let freshness = self.store.freshness(stream)?;
         let verified = verify(&envelope, self.root, self.request, freshness.as_deref());
-        let (statement, needs_freshness) = verified.map_err(|source| Error::Seal {
-            stream: stream.clone(),
-            sequence,
-            source: Box::new(source),
-        })?;
-        if statement.sequence != sequence {
-            let (expected, found) = (sequence, statement.sequence);
-            return Err(Error::SequenceMoved { stream: stream.clone(), expected, found });
-        }
+        let (statement, needs_freshness) = verified.map_err(Error::seal(stream, sequence))?;
+        require_sequence(&statement, sequence)?;
         let freshness = freshness.filter(|_| needs_freshness);
         Ok(Candidate { statement, envelope, freshness, is_counted: true })
     }

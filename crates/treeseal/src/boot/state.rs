@@ -1,5 +1,3 @@
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use treeseal_sys::{DurableDir, DurableOptions};
@@ -10,7 +8,7 @@ use treeseal_trust::{
     TrustRoot, Verified,
 };
 
-use crate::Error;
+use crate::{Error, files};
 
 /// What is kept from boot to boot: the floors, and how often trees were tried.
 ///
@@ -173,17 +171,12 @@ fn read(
     name: &str,
     limit: usize,
 ) -> Result<Option<(PathBuf, Vec<u8>)>, Error> {
-    let (file, _): (File, u64) = match directory.open_file(name) {
+    let (file, _) = match directory.open_file(name) {
         Err(error) if error.is_missing() => return Ok(None),
         opened => opened?,
     };
     let path = directory.join(name);
-    let mut bytes = Vec::new();
-    let read = file.take(limit as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|source| Error::io("read", &path, source))?;
-    if bytes.len() > limit {
-        return Err(Error::FileTooLarge { path, limit });
-    }
+    let bytes = files::read_open(file, &path, limit)?;
     Ok(Some((path, bytes)))
 }
 
