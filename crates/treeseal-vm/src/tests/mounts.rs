@@ -12,6 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use treeseal_testkit::{console_steps, run_console};
 
 /// Where trees are mounted, and what asks for it; relative to the place's directory.
 const TARGET: &str = "target";
@@ -496,6 +497,15 @@ pub(super) fn images_are_mounted_as_composefs_does(guest: &Guest) -> Result<()> 
     composefs_by_us(&image, &place.target(), &basedir)?;
     ensure!(fs::read(&served).is_ok(), "nobody asked for a check, and one is made");
     Ok(unmount(place.target(), UnmountFlags::empty())?)
+}
+
+/// The guide's commands, in a directory whose files can have fs-verity.
+pub(super) fn mounting_works_as_its_page_says(guest: &Guest) -> Result<()> {
+    const PAGE: &str = include_str!("../../../../docs/guides/mounting.md");
+    let filesystem = guest.ext4(4096, Verity::On)?;
+    let mut shell = Command::new("sh");
+    run_console("mounting.md", &console_steps(PAGE), shell.current_dir(filesystem.path()));
+    Ok(())
 }
 
 fn composefs_by_us(image: &Path, target: &Path, options: &str) -> Result<Output> {

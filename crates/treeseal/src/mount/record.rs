@@ -183,3 +183,54 @@ fn absolute(path: &Path) -> Result<String, Error> {
     let absolute = std::path::absolute(path).map_err(|source| Error::io("find", path, source))?;
     Ok(absolute.to_string_lossy().into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> String {
+        let spec = treeseal_testkit::repository().join("spec/mounts.md");
+        let text = fs::read_to_string(spec).unwrap();
+        text.lines().find(|line| line.starts_with("{\"_type\"")).unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_example_of_the_specification_is_read_and_written_again() {
+        let example = example();
+        let record = Record::from_bytes(example.as_bytes()).unwrap();
+        assert_eq!(record.source(), "treeseal:acme/tools/any/stable@1");
+        assert_eq!((record.hold, record.upper.clone()), (Hold::Verity, None));
+        assert_eq!(record.to_json().to_text(), example);
+        let writable = Record { upper: Some("/changes".to_owned()), hold: Hold::Memory, ..record };
+        let text = writable.to_json().to_text();
+        assert_eq!(Record::from_bytes(text.as_bytes()).unwrap(), writable);
+    }
+
+    #[test]
+    fn what_does_not_belong_in_a_record_is_refused() {
+        let example = example();
+        for (from, to, expected) in [
+            (
+                "mount/v1",
+                "mount/v2",
+                "/_type must be `treeseal:mount/v1`, found `treeseal:mount/v2`",
+            ),
+            ("\"kernel\"", "\"scan\"", "/enforcement must be `kernel`, found `scan`"),
+            (
+                "\"fsverity\"",
+                "\"nothing\"",
+                "/imageHeldBy must be fsverity or memory, found `nothing`",
+            ),
+            ("\"sequence\":1", "\"sequence\":0", "/sequence"),
+            ("acme/", "/acme/", "/stream: "),
+            ("\"17e8", "\"x7e8", "/image is no digest in hex"),
+            ("\"5f70", "\"x5f7", "/payload is no digest in hex"),
+            ("{", "{\"more\":1,", "/more is not a field of this format"),
+        ] {
+            let text = example.replacen(from, to, 1);
+            assert_ne!(text, example, "{from}");
+            let error = Record::from_bytes(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "expected `{expected}`, found `{error}`");
+        }
+    }
+}
