@@ -54,7 +54,7 @@ pub(crate) struct Umount {
 /// Say which sealed trees are mounted, who has sealed them, and what enforces it
 ///
 /// Where a tree lies and whether it is enforced is the kernel's word. The rest was recorded when it was
-/// mounted, and is not verified again.
+/// mounted, and is not verified again. Exit code 1 when a mount is not enforced, or nothing is recorded of it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  treeseal status --json")]
 pub(crate) struct Status {

@@ -1,3 +1,4 @@
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use serde_json::json;
@@ -7,7 +8,7 @@ use treeseal::mount::{Changes, MountOptions, Mounted, Restriction, mount};
 use super::{note_first_contact, status, stream};
 use crate::args::{Forbidden, KERNEL, Mount};
 use crate::environment;
-use crate::output::{Failure, Outcome, Output};
+use crate::output::{Failure, Outcome, Output, json_path};
 
 pub(super) fn run(arguments: &Mount, output: &mut Output) -> Result<Outcome, Failure> {
     require_kernel(&arguments.enforce, &arguments.stream)?;
@@ -73,7 +74,7 @@ fn report(mounted: &Mounted, directory: &Path, output: &mut Output) -> Result<()
     let record = &mounted.record;
     if output.is_json() {
         return output.json(&json!({
-            "mountPoint": directory.to_string_lossy(),
+            "mountPoint": json_path(directory.as_os_str().as_bytes()),
             "enforcement": KERNEL,
             "recorded": status::record_to_json(record),
         }));

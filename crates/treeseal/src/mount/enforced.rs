@@ -148,7 +148,7 @@ mod tests {
         let sequence = Sequence::new(12).unwrap();
         let short = "acme/os".parse().unwrap();
         assert_eq!(source_of(&short, sequence), "treeseal:acme/os@12");
-        let long = vec!["0123456789abcdef0123456789abcdef0123456789abcdef"; 5].join("/");
+        let long = ["0123456789abcdef0123456789abcdef0123456789abcdef"; 5].join("/");
         let source = source_of(&long.parse().unwrap(), sequence);
         assert_eq!(source.len(), 255);
         assert!(source.starts_with("treeseal:") && source.ends_with("cdef@12"), "{source}");
