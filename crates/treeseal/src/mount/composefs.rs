@@ -1,4 +1,5 @@
 use std::fs::File;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use treeseal_sys::{Directory, OverlayVerity, measure_verity};
@@ -33,7 +34,7 @@ pub fn mount_composefs(request: &ComposefsMount, directory: &Path) -> Result<(),
     }
     let objects = request.objects.iter().map(|path| Directory::open(path));
     let objects: Vec<_> = objects.collect::<Result<_, _>>()?;
-    let objects: Vec<_> = objects.iter().map(std::os::fd::AsFd::as_fd).collect();
+    let objects: Vec<_> = objects.iter().map(Directory::as_fd).collect();
     let layers = Layers {
         source: "composefs",
         image: &image,
