@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 use treeseal::causes;
 use treeseal::mount::{Hold, MountStatus, Record, Recorded, status};
+use treeseal::tree::display_path;
 
 use crate::args::{KERNEL, Status};
 use crate::output::{Failure, Outcome, Output, json_path};
@@ -26,7 +27,7 @@ fn is_known(mount: &MountStatus) -> bool {
 }
 
 fn write(mount: &MountStatus, output: &mut Output) -> Result<(), Failure> {
-    output.line(mount.mount_point.escape_ascii().to_string())?;
+    output.line(display_path(&mount.mount_point).to_string())?;
     let enforcement = if mount.is_enforced { ENFORCED } else { "NONE: objects are not checked" };
     output.line(format!("  {:<11} {enforcement}", "enforcement"))?;
     let writable = if mount.is_read_only { "no" } else { "yes" };

@@ -371,6 +371,8 @@ pub(super) fn records_say_what_was_mounted(guest: &Guest) -> Result<()> {
     let place = sealed(&filesystem)?;
     let before = State::now()?;
     let run = place.home.join("run");
+    let unwritable = format!("mount {STREAM} {TARGET} --run tree/100");
+    place.is_not_mounted(2, &unwritable, &["cannot create `tree/100/mounts`"])?;
     let status = |code, expected: &str| place.says(code, "status --run run", expected);
     place.does(0, &format!("mount {STREAM} {TARGET} --run run"))?;
     status(0, &format!("recorded    {STREAM} sequence 1\n"))?;
