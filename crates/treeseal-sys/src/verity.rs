@@ -12,7 +12,7 @@ use rustix::fs::fstatvfs;
 use rustix::io::Errno;
 use treeseal_verity::{FileDigest, HashAlgorithm, Params};
 
-use crate::file::{EXT4_MAGIC, F2FS_MAGIC, filesystem_type, is_directory, is_regular};
+use crate::file::{EXT4_MAGIC, F2FS_MAGIC, filesystem_type, is_directory, is_regular, stat_file};
 pub use error::{VerityError, VerityOperation};
 pub use request::VerityMetadata;
 
@@ -39,6 +39,11 @@ pub fn measure_verity(file: impl AsFd) -> Result<FileDigest, VerityError> {
     let file = file.as_fd();
     let measured =
         request::measure(file).map_err(|errno| refusal(file, VerityOperation::Measure, errno))?;
+    // A FUSE server is handed the request, and can answer what it likes. The attribute is set by
+    // filesystems of the kernel alone.
+    if !stat_file(file).is_ok_and(|stat| stat.has_verity) {
+        return Err(VerityError::NotByKernel);
+    }
     let (number, size) = (measured.algorithm, measured.size);
     u8::try_from(number)
         .ok()
