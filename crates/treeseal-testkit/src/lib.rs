@@ -11,6 +11,7 @@
 )]
 
 mod class;
+mod console;
 mod content;
 mod crash;
 mod environment;
@@ -18,6 +19,7 @@ mod lengths;
 mod vectors;
 
 pub use class::refusal_class;
+pub use console::{ConsoleStep, console_steps, run_console};
 pub use content::{counter_words, sha256_hex};
 pub use crash::{CrashingDisk, Loss};
 pub use environment::{fixtures, peer, program, python, repository, require_root, run};
