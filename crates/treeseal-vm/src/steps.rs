@@ -9,8 +9,17 @@ use rustix::mount::MountFlags;
 use std::fs::{self, File};
 use std::time::Duration;
 
-pub(crate) const STEPS: &[(&str, Job)] =
-    &[("write-and-wait", write_and_wait), ("read-after-power-cut", read_after_power_cut)];
+pub(crate) mod boot;
+
+pub(crate) const STEPS: &[(&str, Job)] = &[
+    ("write-and-wait", write_and_wait),
+    ("read-after-power-cut", read_after_power_cut),
+    ("boot-enable-store", boot::enable_store),
+    ("boot-look", boot::look),
+    ("boot-mark-good", boot::mark_good),
+    ("boot-read-parts", boot::read_parts),
+    ("boot-update", boot::update),
+];
 
 /// What the synced file has in it, and the one that was not synced.
 const CONTENT: &[u8] = b"written and synced\n";
