@@ -109,7 +109,7 @@ fn update() -> Result<()> {
     run(apt_get().args(["update", "--quiet=2"]))
 }
 
-fn is_root() -> Result<bool> {
+pub(super) fn is_root() -> Result<bool> {
     Ok(output(Command::new("id").arg("-u"))?.trim() == "0")
 }
 

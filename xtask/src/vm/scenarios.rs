@@ -13,8 +13,9 @@ use std::time::Duration;
 /// A scenario by its name.
 pub(super) type Scenario = (&'static str, fn(&Host) -> Result<()>);
 
-pub(super) const SCENARIOS: [Scenario; 9] = [
+pub(super) const SCENARIOS: [Scenario; 10] = [
     ("synced-file-outlives-power-cut", synced_file_outlives_power_cut),
+    ("boot-debian-to-a-shell", boot::debian_boots_to_a_shell),
     ("boot-tries-are-counted", boot::tries_are_counted),
     ("boot-command-line-only-narrows", boot::the_command_line_only_narrows),
     ("boot-etc-is-kept-or-not", boot::etc_is_kept_or_not),

@@ -84,6 +84,11 @@ impl SealedDisk {
         self.dir.join("files")
     }
 
+    /// A place for a tree that is not to be on the disk itself.
+    pub(super) fn tree(&self) -> PathBuf {
+        self.dir.join("tree")
+    }
+
     /// The trust root that was pinned.
     pub(super) fn root(&self) -> PathBuf {
         self.files().join("home/config/root.json")
