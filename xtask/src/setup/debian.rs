@@ -30,6 +30,7 @@ const PACKAGES: &[&str] = &[
     "tpm2-tools",
     "valgrind",
     "xz-utils",
+    "zstd",
 ];
 
 /// Installs the packages that are missing, or says which they are.

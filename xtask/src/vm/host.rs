@@ -83,6 +83,11 @@ impl<'a> Host<'a> {
         self.kernel.series
     }
 
+    /// What machines have unless they are given another one.
+    pub(super) fn initramfs(&self) -> &Path {
+        &self.initramfs
+    }
+
     /// A machine without disks. Its log has the series and this name.
     pub(super) fn machine(&self, log: &str) -> MachineBuilder {
         self.machine_from(&self.initramfs, log)

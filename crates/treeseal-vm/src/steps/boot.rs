@@ -3,7 +3,7 @@
 //! All but [`enable_store`] run in a booted tree, whose init is this program. A tree says which one it is:
 //! a number in [`RELEASE`], on which its other content depends.
 
-use super::mount_persistent;
+use super::{mount_persistent, wait_for_power_cut};
 use crate::guest::{Guest, run};
 use crate::report;
 use anyhow::{Context, Result, ensure};
@@ -12,7 +12,6 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 const RELEASE: &str = "usr/lib/release";
 
@@ -70,9 +69,7 @@ pub(super) fn update(_: &Guest) -> Result<()> {
     write_release(&Path::new(DISK).join("source"), release + 1)?;
     seal()?;
     report::said("updated");
-    loop {
-        std::thread::sleep(Duration::from_secs(1));
-    }
+    wait_for_power_cut()
 }
 
 /// Reads each part of the running tree, and says whether it could.

@@ -4,8 +4,8 @@ use super::sealed_disk::{LABEL, STREAM, SealedDisk};
 use crate::boot_program;
 use crate::vm::disk::Disk;
 use crate::vm::host::{BOOT_TIME, Host, add_modules};
-use crate::vm::initramfs::Contents;
-use crate::vm::machine::Machine;
+use crate::vm::initramfs::{Contents, concatenate};
+use crate::vm::machine::{Machine, MachineBuilder};
 use crate::vm::report::READY;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -64,31 +64,52 @@ impl<'a> Trial<'a> {
         &self.disk
     }
 
-    /// An initramfs with these settings.
+    /// An initramfs with these settings, whose first process is the boot program.
     pub(super) fn initramfs(&self, settings: &Settings) -> Result<PathBuf> {
-        let Host { kernel, tools, dir, .. } = self.host;
-        let contents = Contents::in_dir(&dir.join("contents"))?;
-        contents.add(&boot_program::build(self.host.workspace)?, "init")?;
-        let modules = kernel.modules(&MODULES, tools)?;
+        let modules = self.host.kernel.modules(&MODULES, self.host.tools)?;
+        let contents = self.contents("init", settings, &modules)?;
         add_modules(&contents, &modules)?;
+        let archive = self.archive("boot");
+        contents.pack(&archive)?;
+        Ok(archive)
+    }
+
+    /// That of the tests, with the boot program among the programs.
+    pub(super) fn initramfs_of_tests(&self, settings: &Settings) -> Result<PathBuf> {
+        let (own, whole) = (self.archive("own"), self.archive("boot"));
+        self.contents("usr/bin/treeseal-boot", settings, &[])?.pack(&own)?;
+        concatenate(&[self.host.initramfs(), &own], &whole)?;
+        Ok(whole)
+    }
+
+    fn archive(&self, what: &str) -> PathBuf {
+        self.disk.with_extension(format!("{what}.cpio"))
+    }
+
+    fn contents(&self, boot: &str, settings: &Settings, modules: &[PathBuf]) -> Result<Contents> {
+        let contents = Contents::in_dir(&self.host.dir.join("contents"))?;
+        contents.add(&boot_program::build(self.host.workspace)?, boot)?;
         if let Some(configuration) = &settings.configuration {
-            let configuration = with_modules(configuration, &modules);
+            let configuration = with_modules(configuration, modules);
             contents.write("etc/treeseal/boot.json", &configuration.to_string())?;
         }
         if let Some(root) = &settings.root {
             contents.add(root, "etc/treeseal/root.json")?;
         }
-        let archive = dir.join(format!("{}-{}.cpio", kernel.series, self.name));
-        contents.pack(&archive)?;
-        Ok(archive)
+        Ok(contents)
     }
 
     /// Starts the next machine, with this on the kernel's command line.
     pub(super) fn start(&self, initramfs: &Path, disk: Disk, words: &[&str]) -> Result<Machine> {
+        self.next(initramfs, disk, words).start()
+    }
+
+    /// The next machine, not started yet.
+    pub(super) fn next(&self, initramfs: &Path, disk: Disk, words: &[&str]) -> MachineBuilder {
         self.boots.set(self.boots.get() + 1);
         let log = format!("{}-{}", self.name, self.boots.get());
         let machine = self.host.machine_from(initramfs, &log).disk(disk);
-        words.iter().fold(machine, |machine, word| machine.argument(*word)).start()
+        words.iter().fold(machine, |machine, word| machine.argument(*word))
     }
 
     /// A machine boots, says these things in this order, and ends by itself.
