@@ -31,6 +31,9 @@ pub(super) const SCENARIOS: [Scenario; 12] = [
 /// What a step may take in emulation, on top of starting its machine.
 const STEP_TIME: Duration = Duration::from_secs(60);
 
+/// What a step may take that makes a disk for others.
+pub(super) const PREPARING_TIME: Duration = Duration::from_secs(240);
+
 /// A file that was synced is there after the power was cut and the machine started again, and one that
 /// was not synced is not.
 fn synced_file_outlives_power_cut(host: &Host) -> Result<()> {
@@ -56,9 +59,6 @@ fn unflushed_write_is_lost(host: &Host) -> Result<()> {
     second.wait_for("said found", STEP_TIME)?;
     second.wait_for_end(STEP_TIME).map(drop)
 }
-
-/// What a step may take that makes a disk for others.
-pub(super) const PREPARING_TIME: Duration = Duration::from_secs(240);
 
 /// Starts a machine that takes a step with the disk.
 pub(super) fn start(host: &Host, log: &str, disk: &Disk, step: &str) -> Result<Machine> {

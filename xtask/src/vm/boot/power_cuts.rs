@@ -38,10 +38,10 @@ pub(in crate::vm) fn power_cuts_leave_the_old_tree_or_the_new_one(host: &Host) -
         allowed = if is_done { release + 1 } else { release }..=release + 1;
     }
     let (_, last) = updates.begin(&allowed)?;
-    let updates = last - RELEASES - 1;
+    let counted = last - RELEASES - 1;
     let series = host.series();
     println!(
-        "vm {series}: of {CUTS} updates of {whole:.1?} {done} ended before the cut, and {updates} count"
+        "vm {series}: of {CUTS} updates of {whole:.1?} {done} ended before the cut, and {counted} count"
     );
     Ok(())
 }
@@ -115,4 +115,20 @@ fn seed(host: &Host) -> Result<u64> {
     };
     println!("vm {}: power is cut at random: {SEED}={seed}", host.series());
     Ok(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_moments_are_spread_over_an_update_and_a_tenth_more() {
+        let whole = Duration::from_secs(2);
+        let mut random = Random::new(1);
+        let part = whole * 11 / (10 * CUTS);
+        for number in 0..CUTS {
+            let moment = moment(number, whole, &mut random);
+            assert!((part * number..part * (number + 1)).contains(&moment), "{number}: {moment:?}");
+        }
+    }
 }

@@ -170,14 +170,20 @@ pub(super) fn change_byte(disk: &Path, file: &str, offset: u64) -> Result<()> {
 
 /// Does a request of `debugfs` on a disk that no machine has, and gives its answer.
 pub(super) fn debugfs(disk: &Path, request: &str) -> Result<String> {
-    output(Command::new("debugfs").args(["-w", "-R", request]).arg(disk))
+    let mut command = Command::new("debugfs");
+    let output = command.args(["-w", "-R", request]).arg(disk).output();
+    let output = output.context("starting debugfs")?;
+    // Its version, and then what went wrong: it succeeds in any case.
+    let messages = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && messages.lines().count() == 1, "{request}: {messages}");
+    String::from_utf8(output.stdout).context("debugfs prints text")
 }
 
 /// Writes to their places what a filesystem's journal has, so that it can be changed.
 pub(super) fn replay_journal(disk: &Path) -> Result<()> {
-    let status =
-        Command::new("e2fsck").args(["-p"]).arg(disk).status().context("starting e2fsck")?;
+    let output = Command::new("e2fsck").arg("-p").arg(disk).output().context("starting e2fsck")?;
     // 1 says that something was put right.
-    ensure!(matches!(status.code(), Some(0 | 1)), "e2fsck {}: {status}", disk.display());
+    let messages = String::from_utf8_lossy(&output.stdout);
+    ensure!(matches!(output.status.code(), Some(0 | 1)), "e2fsck: {messages}");
     Ok(())
 }

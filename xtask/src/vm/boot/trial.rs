@@ -45,7 +45,7 @@ impl Settings {
     }
 }
 
-/// A copy of a disk, and what boots it.
+/// A copy of a disk, and what boots it. The next trial takes its place.
 pub(super) struct Trial<'a> {
     host: &'a Host<'a>,
     name: &'static str,
@@ -55,7 +55,7 @@ pub(super) struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     pub(super) fn new(host: &'a Host, name: &'static str, disk: &SealedDisk) -> Result<Self> {
-        let copy = host.disk_file(name);
+        let copy = host.disk_file("boot");
         Disk::copy(&disk.file(), &copy)?;
         Ok(Self { host, name, disk: copy, boots: Cell::new(0) })
     }
