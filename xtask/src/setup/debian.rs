@@ -19,6 +19,7 @@ const PACKAGES: &[&str] = &[
     "libc6-dev",
     "opensc",
     "openssl",
+    "ostree",
     "qemu-system-x86",
     "rsync",
     "softhsm2",
