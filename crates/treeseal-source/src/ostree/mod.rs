@@ -5,6 +5,7 @@
 
 mod checksum;
 mod content;
+mod detached;
 mod error;
 pub(crate) mod gvariant;
 mod object;
@@ -12,6 +13,7 @@ mod repository;
 mod tree;
 
 pub use checksum::Checksum;
+pub use detached::DetachedMetadata;
 pub use error::OstreeError;
 pub use gvariant::GvariantError;
 pub use object::{Commit, ObjectError};

@@ -86,7 +86,7 @@ impl Commit {
         let [metadata, parent, _related, subject, body, timestamp, tree, meta] =
             tuple(bytes, layouts)?;
         let metadata = dictionary(metadata)?;
-        let text = |key| metadata.get(key, "s").map(text).transpose();
+        let text = |key| metadata.get(key, "s")?.map(text).transpose();
         Ok(Self {
             parent: if parent.is_empty() { None } else { Some(checksum(parent)?) },
             subject: self::text(subject)?,
@@ -95,7 +95,7 @@ impl Commit {
             root_tree: checksum(tree)?,
             root_meta: checksum(meta)?,
             version: text("version")?,
-            ref_binding: metadata.get("ostree.ref-binding", "as").map(texts).transpose()?,
+            ref_binding: metadata.get("ostree.ref-binding", "as")?.map(texts).transpose()?,
             collection_binding: text("ostree.collection-binding")?,
             composefs_digest: composefs_digest(&metadata)?,
         })
@@ -103,7 +103,7 @@ impl Commit {
 }
 
 fn composefs_digest(metadata: &Dictionary<'_>) -> Result<Option<[u8; 32]>, ObjectError> {
-    let digest = metadata.get("ostree.composefs.digest.v0", "ay");
+    let digest = metadata.get("ostree.composefs.digest.v0", "ay")?;
     digest.map(|digest| Ok(*checksum(digest)?.as_bytes())).transpose()
 }
 

@@ -6,7 +6,7 @@ use treeseal_sys::{Directory, FileError, read_file_limited};
 use treeseal_verity::{HashAlgorithm, Hasher};
 
 use super::object::{DirTree, Inode};
-use super::{Checksum, Commit, ObjectError, OstreeError};
+use super::{Checksum, Commit, DetachedMetadata, ObjectError, OstreeError};
 
 /// An OSTree repository, opened for reading.
 ///
@@ -52,6 +52,9 @@ impl Kind {
         }
     }
 }
+
+/// The extension of what is kept beside a commit.
+const DETACHED: &str = "commitmeta";
 
 /// The largest object of metadata, in bytes, that libostree reads.
 const MAX_METADATA: usize = 128 * 1024 * 1024;
@@ -123,13 +126,14 @@ impl Repository {
         Ok((commit.map_err(self.malformed(Kind::Commit, checksum))?, bytes))
     }
 
-    /// What is kept beside a commit, and is not part of it: `a{sv}`, as found. Anybody who can write to
-    /// the repository may have changed it.
-    pub fn detached_metadata(&self, checksum: &Checksum) -> Result<Option<Vec<u8>>, OstreeError> {
-        match self.read(checksum, "commitmeta") {
-            Err(OstreeError::Missing { .. }) => Ok(None),
-            read => read.map(Some),
-        }
+    /// What is kept beside a commit, and is not part of it; nothing where there is no such file.
+    pub fn detached_metadata(&self, checksum: &Checksum) -> Result<DetachedMetadata, OstreeError> {
+        let bytes = match self.read(checksum, DETACHED) {
+            Err(OstreeError::Missing { .. }) => return Ok(DetachedMetadata::default()),
+            read => read?,
+        };
+        let path = self.object_path(checksum, DETACHED);
+        DetachedMetadata::parse(&bytes).map_err(|source| OstreeError::Object { path, source })
     }
 
     pub(super) fn dir_tree(&self, checksum: &Checksum) -> Result<DirTree, OstreeError> {

@@ -15,7 +15,7 @@ mod tests;
 mod write;
 
 pub(crate) use read::{Dictionary, array, dictionary, string, tuple, u32_be, u64_be};
-pub(crate) use write::{write_array, write_string, write_tuple};
+pub(crate) use write::{write_array, write_dictionary, write_string, write_tuple};
 
 /// How a member of a tuple is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,9 @@ pub enum GvariantError {
     /// A variant that does not name its type.
     #[error("a variant does not name its type")]
     Variant,
+    /// A value in a dictionary has another type than it should have.
+    #[error("a value in a dictionary has another type than it should have")]
+    Kind,
     /// A dictionary has a key twice.
     #[error("a dictionary has a key twice")]
     Key,

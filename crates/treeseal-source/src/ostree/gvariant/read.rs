@@ -96,10 +96,18 @@ pub(crate) fn dictionary(bytes: &[u8]) -> Result<Dictionary<'_>, GvariantError> 
 }
 
 impl<'a> Dictionary<'a> {
-    /// The value of a key, if it is there and has this type.
-    pub(crate) fn get(&self, key: &str, kind: &str) -> Option<&'a [u8]> {
-        let found = self.0.iter().find(|item| item.key == key && item.kind == kind);
-        found.map(|item| item.value)
+    /// The value of a key, if it is there. One of another type than this is an error: it would be
+    /// overlooked.
+    pub(crate) fn get(&self, key: &str, kind: &str) -> Result<Option<&'a [u8]>, GvariantError> {
+        match self.0.iter().find(|item| item.key == key) {
+            Some(item) if item.kind != kind => Err(GvariantError::Kind),
+            found => Ok(found.map(|item| item.value)),
+        }
+    }
+
+    /// Everything, in the order in which it is there.
+    pub(crate) fn items(&self) -> &[Item<'a>] {
+        &self.0
     }
 }
 

@@ -2,16 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// `[('name', <'value'>)]` and the like.
-fn write_dictionary(items: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let entries: Vec<Vec<u8>> = items
-        .iter()
-        .map(|(key, value)| {
-            let variant = [value.as_slice(), b"\0ay"].concat();
-            write_tuple(&[(BYTES, &write_string(key)), (DICTIONARY, &variant)])
-        })
-        .collect();
-    write_array(&entries, DICTIONARY_ALIGNMENT)
+fn write_bytes_by_key(items: &[(String, Vec<u8>)]) -> Vec<u8> {
+    write_dictionary(items.iter().map(|(key, value)| (key.as_str(), "ay", value.as_slice())))
 }
 
 fn elements(bytes: &[u8]) -> Result<Vec<Vec<u8>>, GvariantError> {
@@ -46,7 +38,7 @@ fn what_is_not_normal_is_refused() {
     for text in [&b""[..], b"a", b"a\0b\0", b"\xff\0"] {
         assert_eq!(string(text), Err(GvariantError::String));
     }
-    let twice = write_dictionary(&[("a".to_owned(), vec![1]), ("a".to_owned(), vec![2])]);
+    let twice = write_bytes_by_key(&[("a".to_owned(), vec![1]), ("a".to_owned(), vec![2])]);
     assert_eq!(dictionary(&twice), Err(GvariantError::Key));
     let typeless = write_tuple(&[(BYTES, b"key\0"), (DICTIONARY, b"value\0")]);
     let typeless = write_array(&[typeless], DICTIONARY_ALIGNMENT);
@@ -71,11 +63,12 @@ proptest! {
         items in prop::collection::btree_map("[a-z]{1,9}", prop::collection::vec(any::<u8>(), 0..300), 0..20),
     ) {
         let items: Vec<(String, Vec<u8>)> = items.into_iter().collect();
-        let bytes = write_dictionary(&items);
+        let bytes = write_bytes_by_key(&items);
         let read = dictionary(&bytes).unwrap();
         for (key, value) in &items {
-            prop_assert_eq!(read.get(key, "ay"), Some(value.as_slice()));
-            prop_assert_eq!(read.get(key, "s"), None);
+            prop_assert_eq!(read.get(key, "ay"), Ok(Some(value.as_slice())));
+            prop_assert_eq!(read.get(key, "s"), Err(GvariantError::Kind));
+            prop_assert_eq!(read.get("another key", "s"), Ok(None));
         }
     }
 

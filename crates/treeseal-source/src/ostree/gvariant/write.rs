@@ -1,4 +1,4 @@
-use super::{Layout, offset_size};
+use super::{BYTES, DICTIONARY, DICTIONARY_ALIGNMENT, Layout, offset_size};
 
 /// A string with the NUL that ends it. The text has none of its own.
 pub(crate) fn write_string(text: &str) -> Vec<u8> {
@@ -30,6 +30,18 @@ pub(crate) fn write_array(elements: &[Vec<u8>], alignment: usize) -> Vec<u8> {
         ends.push(body.len());
     }
     with_table(body, &ends)
+}
+
+/// A dictionary of variants, `a{sv}`: each key with the type and the serialization of its value.
+pub(crate) fn write_dictionary<'a>(
+    items: impl IntoIterator<Item = (&'a str, &'a str, &'a [u8])>,
+) -> Vec<u8> {
+    let write_item = |(key, kind, value): (&str, &str, &[u8])| {
+        let variant = [value, &[0], kind.as_bytes()].concat();
+        write_tuple(&[(BYTES, &write_string(key)), (DICTIONARY, &variant)])
+    };
+    let items: Vec<Vec<u8>> = items.into_iter().map(write_item).collect();
+    write_array(&items, DICTIONARY_ALIGNMENT)
 }
 
 fn push_aligned(body: &mut Vec<u8>, alignment: usize, member: &[u8]) {
