@@ -1,6 +1,7 @@
 //! The command line as it is parsed. Every `--help` ends with a worked example.
 
 mod boot;
+mod mount;
 mod root;
 mod signing;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use boot::Boot;
+pub(crate) use mount::{Forbidden, Helper, KERNEL, Mount, RUN, Status, Umount};
 pub(crate) use root::{
     AtBoot, Root, RootAddKey, RootAllow, RootDisallow, RootDraft, RootExpire, RootFloor,
     RootHistory, RootInit, RootPin, RootPolicy, RootRemoveKey, RootRevoke, RootShow, RootThreshold,
@@ -48,6 +50,9 @@ pub(crate) enum Command {
     Ls(Ls),
     Cat(Cat),
     Extract(Extract),
+    Mount(Mount),
+    Umount(Umount),
+    Status(Status),
     Diff(Diff),
     Log(Log),
     #[command(subcommand)]

@@ -19,6 +19,9 @@ use std::time::Duration;
 const PROGRAMS: [(&str, &str); 2] = [("treeseal-vm", "init"), ("treeseal", "usr/bin/treeseal")];
 const PACKAGES: [&str; 2] = ["treeseal-vm", "treeseal-cli"];
 
+/// What mount(8) looks for. By the other name that it knows itself by the machine has composefs's own.
+const MOUNT_HELPER: &str = "usr/sbin/mount.treeseal";
+
 /// Modules that every machine loads first.
 const MODULES: [&str; 6] = ["virtio_blk", "loop", "erofs", "overlay", "btrfs", "dm-verity"];
 
@@ -110,6 +113,7 @@ fn pack_initramfs(dir: &Path, kernel: &Kernel, tools: &Tools, programs: &Path) -
     for (program, at) in PROGRAMS {
         contents.add(&programs.join(program), at)?;
     }
+    contents.link(MOUNT_HELPER, "../bin/treeseal")?;
     contents.pack(&own)?;
     let whole = dir.join(format!("initramfs-{}.cpio", kernel.series));
     concatenate(&[&base, &own], &whole)?;
