@@ -22,6 +22,7 @@ mod image;
 mod interop;
 mod keys;
 mod memory;
+mod ostree;
 mod progress;
 mod rotation;
 mod seal;
