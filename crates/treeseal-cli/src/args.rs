@@ -2,6 +2,7 @@
 
 mod boot;
 mod mount;
+mod ostree;
 mod root;
 mod signing;
 
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use boot::Boot;
 pub(crate) use mount::{Forbidden, Helper, KERNEL, Mount, RUN, Status, Umount};
+pub(crate) use ostree::{Ostree, OstreeVerify};
 pub(crate) use root::{
     AtBoot, Root, RootAddKey, RootAllow, RootDisallow, RootDraft, RootExpire, RootFloor,
     RootHistory, RootInit, RootPin, RootPolicy, RootRemoveKey, RootRevoke, RootShow, RootThreshold,
@@ -68,6 +70,8 @@ pub(crate) enum Command {
     Floor(Floor),
     #[command(subcommand)]
     Boot(Boot),
+    #[command(subcommand)]
+    Ostree(Ostree),
     Digest(Digest),
     Enable(Enable),
     Measure(Measure),

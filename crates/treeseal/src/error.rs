@@ -19,6 +19,7 @@ use treeseal_verity::FileDigest;
 
 use crate::boot::{CommandLineError, ConfigError, HandoverError, TriesError};
 use crate::mount::RecordError;
+use crate::ostree::CommitError;
 use crate::pending::Subject;
 
 /// What a failure says about what was asked.
@@ -44,6 +45,9 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
+    /// A commit of an OSTree repository is not verified.
+    #[error(transparent)]
+    Commit(Box<CommitError>),
     /// A file or directory of a tree could not be read or restored.
     #[error(transparent)]
     File(#[from] FileError),
@@ -595,6 +599,12 @@ pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
     said
 }
 
+impl From<CommitError> for Error {
+    fn from(error: CommitError) -> Self {
+        Self::Commit(Box::new(error))
+    }
+}
+
 impl Error {
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
@@ -665,6 +675,7 @@ impl Error {
             | Self::Verity { source: VerityError::NotEnabled, .. }
             | Self::NoSeal { .. } => Answer::No,
             Self::Store(error) if error.is_damage() => Answer::No,
+            Self::Commit(error) => error.answer(),
             _ => Answer::Unknown,
         }
     }
@@ -672,6 +683,7 @@ impl Error {
     /// What can be done about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Commit(error) => error.hint()?,
             Self::NoRoot { .. } => {
                 "get the root.json of whoever seals, and give its place with --root or \
                  TREESEAL_ROOT; the first `treeseal seal` on a machine makes one"

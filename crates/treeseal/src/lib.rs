@@ -13,6 +13,7 @@ pub mod extract;
 pub mod image;
 pub mod keys;
 pub mod mount;
+pub mod ostree;
 pub mod upkeep;
 
 mod current_seal;

@@ -20,6 +20,7 @@ const PACKAGES: &[&str] = &[
     "libc6-dev",
     "opensc",
     "openssl",
+    "ostree",
     "qemu-system-x86",
     "qemu-utils",
     "rsync",

@@ -18,6 +18,7 @@ mod measure;
 mod mount;
 mod mount_helper;
 mod mount_options;
+mod ostree;
 mod root;
 mod seal;
 mod sign;
@@ -58,6 +59,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Outcome,
         Command::Freshen(freshen) => freshen::run(freshen, output),
         Command::Floor(floor) => floor::run(floor, output),
         Command::Boot(boot) => boot::run(boot, output),
+        Command::Ostree(ostree) => ostree::run(ostree, output),
         Command::Digest(digest) => digest::run(digest, output),
         Command::Enable(enable) => enable::run(enable, output),
         Command::Measure(measure) => measure::run(measure, output),

@@ -22,6 +22,7 @@ mod interop;
 mod keys;
 mod memory;
 mod mount;
+mod ostree;
 mod progress;
 mod rotation;
 mod seal;
