@@ -13,6 +13,7 @@ const PACKAGES: &[&str] = &[
     "btrfs-progs",
     "cpio",
     "debootstrap",
+    "e2fsprogs",
     "erofs-utils",
     "faketime",
     "fsverity",

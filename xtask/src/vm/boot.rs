@@ -81,6 +81,15 @@ pub(super) fn changed_images_are_refused(host: &Host) -> Result<()> {
     trial.refuses(&trial.initramfs(&Settings::of(&disk))?, &[], &said)
 }
 
+/// A store whose files the kernel does not check is not booted from, sound as it is.
+pub(super) fn a_store_without_verity_is_refused(host: &Host) -> Result<()> {
+    let disk = SealedDisk::with_releases(host)?;
+    let trial = Trial::new(host, "boot-without-verity", &disk)?;
+    disk.make_filesystem(trial.disk())?;
+    let error = "fs-verity is not enabled on it";
+    trial.refuses(&trial.initramfs(&Settings::of(&disk))?, &[], &[error, error, error])
+}
+
 /// Of an object with a changed byte nothing is read: an init that is one is not started, and other
 /// programs get an error.
 pub(super) fn changed_objects_are_not_read(host: &Host) -> Result<()> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// A scenario by its name.
 pub(super) type Scenario = (&'static str, fn(&Host) -> Result<()>);
 
-pub(super) const SCENARIOS: [Scenario; 12] = [
+pub(super) const SCENARIOS: [Scenario; 13] = [
     ("synced-file-outlives-power-cut", synced_file_outlives_power_cut),
     ("unflushed-write-is-lost", unflushed_write_is_lost),
     ("boot-debian-to-a-shell", boot::debian_boots_to_a_shell),
@@ -21,6 +21,7 @@ pub(super) const SCENARIOS: [Scenario; 12] = [
     ("boot-command-line-only-narrows", boot::the_command_line_only_narrows),
     ("boot-etc-is-kept-or-not", boot::etc_is_kept_or_not),
     ("boot-refuses-changed-images", boot::changed_images_are_refused),
+    ("boot-refuses-a-store-without-verity", boot::a_store_without_verity_is_refused),
     ("boot-reads-no-changed-objects", boot::changed_objects_are_not_read),
     ("boot-refuses-changed-and-older-seals", boot::changed_and_older_seals_are_refused),
     ("boot-ends-where-something-is-missing", boot::what_is_missing_ends_the_boot),

@@ -65,7 +65,8 @@ impl SealedDisk {
         remove_dir(&disk.dir)?;
         fs::create_dir_all(disk.files()).context("creating a disk's files")?;
         fill(&disk)?;
-        disk.make_filesystem(bytes)?;
+        Disk::create(&disk.file(), bytes)?;
+        disk.make_filesystem(&disk.file())?;
         let log = format!("boot-{name}-prepared");
         let machine = start(host, &log, &Disk::kept(&disk.file()), "boot-enable-store")?;
         machine.wait_for("said enabled", PREPARING_TIME)?;
@@ -92,6 +93,14 @@ impl SealedDisk {
     /// The trust root that was pinned.
     pub(super) fn root(&self) -> PathBuf {
         self.files().join("home/config/root.json")
+    }
+
+    /// Makes the filesystem on a disk, without fs-verity on any file.
+    pub(super) fn make_filesystem(&self, disk: &Path) -> Result<()> {
+        let mut make = Command::new("mkfs.ext4");
+        make.args(["-q", "-F", "-b", "4096", "-O", "verity", "-L", LABEL]);
+        make.args(["-E", "lazy_itable_init=0,lazy_journal_init=1", "-d"]);
+        run_quietly(make.arg(self.files()).arg(disk))
     }
 
     /// Seals a tree as the stream's next one.
@@ -126,14 +135,6 @@ impl SealedDisk {
 
     fn image_record(&self, sequence: u64) -> PathBuf {
         self.dir.join(format!("image-{sequence}.txt"))
-    }
-
-    fn make_filesystem(&self, bytes: u64) -> Result<()> {
-        Disk::create(&self.file(), bytes)?;
-        let mut make = Command::new("mkfs.ext4");
-        make.args(["-q", "-F", "-b", "4096", "-O", "verity", "-L", LABEL]);
-        make.args(["-E", "lazy_itable_init=0,lazy_journal_init=1", "-d"]);
-        run_quietly(make.args([self.files(), self.file()]))
     }
 }
 
