@@ -2,6 +2,7 @@
 
 use crate::Job;
 
+mod attacks;
 mod digests;
 mod features;
 mod harness;
@@ -10,6 +11,7 @@ mod store;
 pub(crate) const TESTS: &[(&str, Job)] = &[
     ("leftovers-are-noticed", harness::leftovers_are_noticed),
     ("damage-beneath-a-file-is-noticed", harness::damage_beneath_a_file_is_noticed),
+    ("attacks-are-stopped", attacks::attacks_are_stopped),
     ("kernel-features", features::kernel_features),
     ("fsverity-tool-agrees", digests::fsverity_tool_agrees),
     ("objects-and-images-have-verity", store::objects_and_images_have_verity),
