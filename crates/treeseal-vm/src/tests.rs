@@ -13,7 +13,7 @@ pub(crate) const TESTS: &[(&str, Job)] = &[
     ("damage-beneath-a-file-is-noticed", harness::damage_beneath_a_file_is_noticed),
     ("attacks-are-stopped", attacks::attacks_are_stopped),
     ("kernel-features", features::kernel_features),
-    ("fsverity-tool-agrees", digests::fsverity_tool_agrees),
+    ("kernel-digests-are-ours", digests::kernel_digests_are_ours),
     ("objects-and-images-have-verity", store::objects_and_images_have_verity),
     ("object-directories-have-verity", store::object_directories_have_verity),
     ("damaged-objects-are-found-and-healed", store::damaged_objects_are_found_and_healed),
