@@ -3,7 +3,7 @@
 use crate::guest::{Filesystem, Guest, Verity, run};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use treeseal::verity::{Digester, FileDigest, HashAlgorithm, Params};
 use treeseal_sys::{enable_verity, measure_verity};
 use treeseal_testkit::{boundary_lengths, counter_words};
@@ -73,7 +73,7 @@ fn compare(path: &Path, params: &Params) -> Result<FileDigest> {
 }
 
 /// The tool computes and measures the same: who compares is not only we.
-fn show_to_tool(file: &PathBuf, params: &Params, digest: &FileDigest) -> Result<()> {
+fn show_to_tool(file: &Path, params: &Params, digest: &FileDigest) -> Result<()> {
     let mut options = vec![
         format!("--hash-alg={}", params.algorithm()),
         format!("--block-size={}", params.block_size()),
