@@ -66,6 +66,11 @@ pub(super) const ATTACKS: &[Attack] = &[
         },
     },
     Attack {
+        threat: CHANGED_BLOCK,
+        way: "a directory of objects is replaced by a symlink to one with other content",
+        carry_out: lead_elsewhere,
+    },
+    Attack {
         threat: SWAPPED_FILES,
         way: "two objects of the same size change their names",
         carry_out: |victim| swap(&victim.object(&config_of(2)), &victim.object(&su())),
@@ -142,6 +147,14 @@ pub(super) fn overwrite_own_copy(victim: &Victim, file: &Path, content: &[u8], o
 pub(super) fn replace_without_end(path: &Path) {
     replace(path, b"");
     File::options().write(true).open(path).unwrap().set_len(1 << 40).unwrap();
+}
+
+fn lead_elsewhere(victim: &Victim) {
+    let object = victim.object(&config_of(2));
+    let (fanout, outside) = (object.parent().unwrap(), victim.path("outside"));
+    fs::rename(fanout, &outside).unwrap();
+    symlink(&outside, fanout).unwrap();
+    replace_with_verity(&object, &forged_config());
 }
 
 fn change_attributes(victim: &Victim) {

@@ -6,6 +6,7 @@
 mod enforcement;
 mod finding;
 mod manifest;
+mod unchecked;
 mod world;
 
 use crate::guest::Guest;

@@ -22,12 +22,13 @@ const HARMLESS: &str = "no effect: what is read is the newest release";
 type Judge = (&'static str, &'static str);
 
 /// What refuses with words like these; the first that fits.
-const JUDGES: [Judge; 20] = [
+const JUDGES: [Judge; 21] = [
     ("command line", "the kernel's command line"),
     ("more than the limit of", "a limit of size"),
     (" is malformed: ", "the parser"),
     ("Input/output error", "fs-verity"),
     ("expected a regular file", "the store's format"),
+    ("Too many levels of symbolic links", "the store's format"),
     (" is missing: ", "its absence"),
     (" bytes, expected ", "the object's size"),
     ("cannot measure `/store/images", "the image's digest"),
@@ -57,6 +58,23 @@ impl Finding {
 
     pub(super) fn is_harmless(&self) -> bool {
         self.message == HARMLESS
+    }
+
+    /// A reader who checks nothing was fooled.
+    pub(super) fn wrong(wrong: &anyhow::Error) -> Self {
+        // How it is wrong has times and sizes in it.
+        Self { when: "never", by: NOTHING, message: wrong.to_string() }
+    }
+
+    /// A reader who checks nothing found a file that could not be read.
+    pub(super) fn failed_read(failure: &Failure) -> Self {
+        Self { when: failure.when, by: NOTHING, message: failure.error.to_string() }
+    }
+
+    /// A reader who checks nothing found no tree.
+    pub(super) fn nothing_served(error: &anyhow::Error, world: &World) -> Self {
+        let message = treeseal::causes(error.as_ref()).join(": ");
+        Self { when: "mount", by: NOTHING, message: plain(&message, world) }
     }
 
     pub(super) fn of_refused_mount(refusal: &Refusal, world: &World) -> Result<Self> {
