@@ -50,7 +50,7 @@ fn by_the_kernel(world: &World, victim: &Victim<'_>) -> Result<Finding> {
 
 /// Verifies the seal and mounts the tree, as the boot program does.
 fn mount_newest(victim: &Victim<'_>) -> Result<EnforcedMount, Refusal> {
-    let line = fs::read(victim.command_line()).unwrap_or_default();
+    let line = fs::read(victim.command_line()).map_err(Refusal::at(VERIFY))?;
     let command_line = CommandLine::parse(&line).map_err(Refusal::at(VERIFY))?;
     let store = Store::open_read_only(&victim.store()).map_err(Refusal::at(VERIFY))?;
     let state = BootState::open(&victim.path(""), "boot").map_err(Refusal::at(VERIFY))?;

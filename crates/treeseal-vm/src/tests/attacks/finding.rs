@@ -158,3 +158,25 @@ fn without_fanout(text: &str) -> String {
         plain + "/…" + part
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_and_their_fanout_are_left_out() {
+        let digest = "0123456789abcdef".repeat(4);
+        let (fanout, rest) = digest.split_at(2);
+        let text = format!("`/store/objects/{fanout}/{rest}` has {digest}, expected 5000 bytes");
+        let plain = without_fanout(&without_digests(&text));
+        assert_eq!(plain, "`/store/objects/…` has …, expected 5000 bytes");
+    }
+
+    #[test]
+    fn the_kernel_says_nothing_of_inodes_and_places() {
+        let line = "fs-verity (vda, inode 132): FILE CORRUPTED! pos=299008, level=-1";
+        assert_eq!(plain_log(line), "fs-verity: FILE CORRUPTED!");
+        let line = "overlayfs: lazy lowerdata lookup failed (etc/config, err=-2)";
+        assert_eq!(plain_log(line), line);
+    }
+}
