@@ -3,6 +3,7 @@
 use crate::boot_program;
 use crate::layering;
 use crate::process::run as show_and_run;
+use crate::section::Document;
 use crate::setup::{self, CargoTool};
 use crate::workspace::Workspace;
 use anyhow::Result;
@@ -17,7 +18,7 @@ pub(crate) enum Advisories {
 
 pub(crate) fn run(workspace: &Workspace, advisories: Advisories) -> Result<()> {
     show_and_run(workspace.cargo().args(["fmt", "--all", "--check"]))?;
-    layering::run(workspace, layering::Document::Compare)?;
+    layering::run(workspace, Document::Compare)?;
     clippy(workspace)?;
     rustdoc(workspace)?;
     boot_program::run(workspace)?;

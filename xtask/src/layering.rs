@@ -4,6 +4,7 @@
 //! dependency that the table lacks, on a pure crate that reaches for the outside world, on `unsafe`
 //! outside its two islands, and on a document that shows another table.
 
+use crate::section::{Document, Section};
 use crate::workspace::{Dependency, Kind, Package, Workspace};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
@@ -11,13 +12,6 @@ use std::fmt::Write as _;
 use std::fs;
 
 mod source;
-
-/// What to do with the table in `docs/architecture.md`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Document {
-    Compare,
-    Write,
-}
 
 struct Layer {
     name: &'static str,
@@ -137,8 +131,8 @@ const TABLE: &[Layer] = &[
     },
     Layer {
         name: "treeseal-testkit",
-        job: "builders, corruptors, vector loader, crash fake; a dev-dependency only",
-        may_use: &["tree", "sys"],
+        job: "builders, corruptors, attacks, vector loader, crash fake; a dev-dependency only",
+        may_use: &["erofs", "trust", "sys"],
         outside: Any,
     },
     Layer {
@@ -154,9 +148,11 @@ const UNSAFE_ISLANDS: [&str; 2] = ["treeseal-hash", "treeseal-sys"];
 
 const TESTKIT: &str = "treeseal-testkit";
 
-const DOCUMENT: &str = "docs/architecture.md";
-const TABLE_BEGIN: &str = "<!-- crate table: written by `cargo xtask layering --write` -->\n";
-const TABLE_END: &str = "<!-- end of crate table -->\n";
+const SECTION: Section = Section {
+    document: "docs/architecture.md",
+    begin: "<!-- crate table: written by `cargo xtask layering --write` -->\n",
+    end: "<!-- end of crate table -->\n",
+};
 
 pub(crate) fn run(workspace: &Workspace, document: Document) -> Result<()> {
     let mut faults = Vec::new();
@@ -270,31 +266,13 @@ fn takes_workspace_lints(manifest: &str) -> bool {
 
 /// Compares the table with the document's, or writes it there.
 fn document_fault(workspace: &Workspace, document: Document) -> Result<Option<String>> {
-    let path = workspace.root.join(DOCUMENT);
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {DOCUMENT}"))?;
-    let current = replace_table(&text, &render(workspace))?;
-    if current == text {
-        return Ok(None);
-    }
-    match document {
-        Document::Compare => Ok(Some(format!(
-            "{DOCUMENT} shows another table than xtask/src/layering.rs: run `cargo xtask layering --write`"
-        ))),
-        Document::Write => {
-            fs::write(&path, current).with_context(|| format!("writing {DOCUMENT}"))?;
-            Ok(None)
-        }
-    }
-}
-
-fn replace_table(text: &str, table: &str) -> Result<String> {
-    let parts = text.split_once(TABLE_BEGIN).and_then(|(before, rest)| {
-        let (_, after) = rest.split_once(TABLE_END)?;
-        Some((before, after))
-    });
-    let (before, after) =
-        parts.with_context(|| format!("{DOCUMENT} has no crate table between its two markers"))?;
-    Ok(format!("{before}{TABLE_BEGIN}{table}{TABLE_END}{after}"))
+    let is_current = SECTION.is(&render(workspace), workspace, document)?;
+    Ok((!is_current).then(|| {
+        format!(
+            "{} shows another table than xtask/src/layering.rs: run `cargo xtask layering --write`",
+            SECTION.document
+        )
+    }))
 }
 
 fn render(workspace: &Workspace) -> String {
@@ -387,13 +365,5 @@ mod tests {
         assert!(takes_workspace_lints("[dependencies]\n\n[lints]\nworkspace = true\n"));
         assert!(!takes_workspace_lints("[lints.rust]\nworkspace = true\n"));
         assert!(!takes_workspace_lints("[lints]\nworkspace = false\n"));
-    }
-
-    #[test]
-    fn the_table_is_replaced_between_its_markers() {
-        let text = format!("before\n{TABLE_BEGIN}old\n{TABLE_END}after\n");
-        let expected = format!("before\n{TABLE_BEGIN}new\n{TABLE_END}after\n");
-        assert_eq!(replace_table(&text, "new\n").unwrap(), expected);
-        assert!(replace_table("no table", "new\n").is_err());
     }
 }

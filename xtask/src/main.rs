@@ -11,6 +11,7 @@ mod docs;
 mod layering;
 mod process;
 mod random;
+mod section;
 mod setup;
 mod static_programs;
 mod test;
@@ -18,6 +19,7 @@ mod vm;
 mod workspace;
 
 use anyhow::{Result, bail};
+use section::Document;
 use std::process::ExitCode;
 use workspace::Workspace;
 
@@ -57,8 +59,8 @@ fn dispatch(args: &[String]) -> Result<()> {
         ("hashes", []) => test::run_hashes(&workspace),
         ("check", []) => check::run(&workspace, check::Advisories::Skip),
         ("check", ["--advisories"]) => check::run(&workspace, check::Advisories::Check),
-        ("layering", []) => layering::run(&workspace, layering::Document::Compare),
-        ("layering", ["--write"]) => layering::run(&workspace, layering::Document::Write),
+        ("layering", []) => layering::run(&workspace, Document::Compare),
+        ("layering", ["--write"]) => layering::run(&workspace, Document::Write),
         ("docs", []) => docs::run(&workspace, docs::Mode::Write),
         ("docs", ["--check"]) => docs::run(&workspace, docs::Mode::Check),
         ("vm", options) => vm::run(&workspace, options),

@@ -4,6 +4,7 @@
 //! several machines over one disk, are in `scenarios.rs`. All that is made lies below `target/vm`:
 //! kernels and programs, which are fetched once, and logs of all that the machines' consoles said.
 
+use crate::section::Document;
 use crate::setup;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail, ensure};
@@ -24,12 +25,14 @@ mod kernel;
 mod machine;
 mod report;
 mod scenarios;
+mod threat_model;
 mod tools;
 
 const USAGE: &str = "\
-Usage: cargo xtask vm [NAME...] [--kernel 6.12|7.3] [--list]
+Usage: cargo xtask vm [NAME...] [--kernel 6.12|7.3] [--list] [--write]
 
 Runs the tests and scenarios of these names, or all, in virtual machines with each kernel, or one.
+What attacks-are-stopped finds out is compared with docs/threat-model.md; --write renews that.
 ";
 
 pub(crate) fn run(workspace: &Workspace, options: &[&str]) -> Result<()> {
@@ -56,7 +59,8 @@ pub(crate) fn run(workspace: &Workspace, options: &[&str]) -> Result<()> {
         outcomes.extend(guest_tests::run(&host, &wanted.tests)?);
         outcomes.extend(wanted.scenarios.iter().map(|scenario| run_scenario(&host, scenario)));
     }
-    summarize(&outcomes, &dir.join("logs"))
+    summarize(&outcomes, &dir.join("logs"))?;
+    threat_model::check(workspace, &outcomes, options.document)
 }
 
 fn run_scenario(host: &Host, (name, scenario): &Scenario) -> Outcome {
@@ -72,15 +76,23 @@ struct Options<'a> {
     kernel: Option<&'a str>,
     list: bool,
     help: bool,
+    document: Document,
 }
 
 impl<'a> Options<'a> {
     fn parse(words: &[&'a str]) -> Result<Self> {
-        let mut options = Self { names: Vec::new(), kernel: None, list: false, help: false };
+        let mut options = Self {
+            names: Vec::new(),
+            kernel: None,
+            list: false,
+            help: false,
+            document: Document::Compare,
+        };
         let mut words = words.iter().copied();
         while let Some(word) = words.next() {
             match word {
                 "--list" => options.list = true,
+                "--write" => options.document = Document::Write,
                 "--help" | "-h" => options.help = true,
                 "--kernel" => options.kernel = Some(words.next().context("--kernel takes one")?),
                 _ if word.starts_with('-') => bail!("not understood: {word}\n\n{USAGE}"),
@@ -123,17 +135,26 @@ impl<'a> Wanted<'a> {
 
 /// How a test or scenario ended with one kernel.
 struct Outcome {
+    series: &'static str,
+    name: String,
+    /// What it found out, line by line.
+    findings: Vec<String>,
     /// What went wrong, line by line; nothing when it passed.
     failure: Option<Vec<String>>,
 }
 
 impl Outcome {
     /// Shows the outcome as soon as there is one.
-    fn show(series: &str, name: &str, took: Duration, failure: Option<Vec<String>>) -> Self {
+    fn show(
+        series: &'static str,
+        name: &str,
+        took: Duration,
+        failure: Option<Vec<String>>,
+    ) -> Self {
         let word = if failure.is_none() { "ok" } else { "FAILED" };
         println!("vm {series}: {name} ... {word} ({:.1} s)", took.as_secs_f64());
         failure.iter().flatten().for_each(|line| println!("    {line}"));
-        Self { failure }
+        Self { series, name: name.to_owned(), findings: Vec::new(), failure }
     }
 }
 

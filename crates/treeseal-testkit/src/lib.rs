@@ -10,6 +10,8 @@
     reason = "a helper of tests fails the test"
 )]
 
+pub mod attacks;
+
 mod class;
 mod console;
 mod content;

@@ -21,6 +21,9 @@ const POLL: Duration = Duration::from_millis(5);
 const OUTPUT_LINES: usize = 200;
 const OUTPUT_FILE: &str = "/run/output";
 
+/// Begins a line by which a test tells the machine's starter what it found out.
+pub(crate) const FINDING: &str = "finding: ";
+
 /// Modules in the order in which they can be loaded, one path a line.
 const MODULES: &str = "/modules/order";
 
@@ -122,6 +125,7 @@ fn run_test(name: &str) -> Result<Machine> {
     let outcome = run_child(name);
     let state = before.expect_nothing_new();
     if outcome.is_ok() && state.is_ok() {
+        tell_findings()?;
         report::ok(name);
         return Ok(Machine::Clean);
     }
@@ -130,9 +134,20 @@ fn run_test(name: &str) -> Result<Machine> {
     Ok(if state.is_ok() { Machine::Clean } else { Machine::Dirty })
 }
 
-fn explain(log: &mut KernelLog, results: [&Result<()>; 2]) -> Result<()> {
+/// Tells what the test printed as its findings.
+fn tell_findings() -> Result<()> {
+    let output = test_output()?;
+    output.lines().filter_map(|line| line.strip_prefix(FINDING)).for_each(report::finding);
+    Ok(())
+}
+
+fn test_output() -> Result<String> {
     let output = fs::read(OUTPUT_FILE).with_context(|| format!("reading {OUTPUT_FILE}"))?;
-    let output = String::from_utf8_lossy(&output);
+    Ok(String::from_utf8_lossy(&output).into_owned())
+}
+
+fn explain(log: &mut KernelLog, results: [&Result<()>; 2]) -> Result<()> {
+    let output = test_output()?;
     let lines: Vec<&str> = output.lines().collect();
     let told = lines.len().saturating_sub(OUTPUT_LINES);
     lines.iter().skip(told).for_each(|line| report::output(line));

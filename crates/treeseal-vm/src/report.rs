@@ -6,6 +6,7 @@
 //! | `start NAME` | a test begins |
 //! | `output TEXT` | a line that a failed test printed |
 //! | `kernel TEXT` | a line that the kernel logged while it ran |
+//! | `finding TEXT` | what a test that passed found out |
 //! | `ok NAME`, `failed NAME` | its end |
 //! | `said TEXT` | what a step of a scenario has to say |
 //! | `end` | nothing more will come; the machine goes off |
@@ -32,6 +33,10 @@ pub(crate) fn output(text: &str) {
 
 pub(crate) fn kernel(text: &str) {
     line(format_args!("kernel {text}"));
+}
+
+pub(crate) fn finding(text: &str) {
+    line(format_args!("finding {text}"));
 }
 
 pub(crate) fn ok(name: &str) {

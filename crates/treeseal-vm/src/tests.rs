@@ -2,10 +2,13 @@
 
 use crate::Job;
 
+mod attacks;
 mod digests;
 mod features;
 mod harness;
+mod metadata;
 mod mount_cost;
+mod mounted;
 mod mounts;
 mod place;
 mod store;
@@ -13,8 +16,14 @@ mod store;
 pub(crate) const TESTS: &[(&str, Job)] = &[
     ("leftovers-are-noticed", harness::leftovers_are_noticed),
     ("damage-beneath-a-file-is-noticed", harness::damage_beneath_a_file_is_noticed),
+    ("attacks-are-stopped", attacks::attacks_are_stopped),
     ("kernel-features", features::kernel_features),
-    ("fsverity-tool-agrees", digests::fsverity_tool_agrees),
+    ("kernel-digests-are-ours", digests::kernel_digests_are_ours),
+    ("verity-metadata-is-ours", metadata::verity_metadata_is_ours),
+    ("damage-beneath-a-mount-is-eio", mounted::damage_beneath_a_mount_is_eio),
+    ("object-swapped-while-mounted", mounted::object_swapped_while_mounted),
+    ("other-objects-are-not-served", mounted::other_objects_are_not_served),
+    ("no-proc-is-said", mounted::no_proc_is_said),
     ("objects-and-images-have-verity", store::objects_and_images_have_verity),
     ("object-directories-have-verity", store::object_directories_have_verity),
     ("damaged-objects-are-found-and-healed", store::damaged_objects_are_found_and_healed),

@@ -52,6 +52,7 @@ struct Running {
     name: String,
     since: Instant,
     lines: Vec<String>,
+    findings: Vec<String>,
 }
 
 impl Watch {
@@ -85,6 +86,7 @@ impl Watch {
             Report::Start(name) => self.start(name),
             Report::Output(line) => self.add_lines(line),
             Report::Kernel(line) => self.add_lines(&format!("kernel: {line}")),
+            Report::Finding(line) => self.add_finding(line),
             Report::Ok(name) => self.finish(self.runs(name)),
             Report::Failed(_) => self.finish(false),
             Report::End => {}
@@ -94,7 +96,8 @@ impl Watch {
     fn start(&mut self, name: &str) {
         let since = Instant::now();
         self.deadline = since + self.test_time;
-        self.running = Some(Running { name: name.to_owned(), since, lines: Vec::new() });
+        self.running =
+            Some(Running { name: name.to_owned(), since, lines: Vec::new(), findings: Vec::new() });
     }
 
     fn runs(&self, name: &str) -> bool {
@@ -107,10 +110,17 @@ impl Watch {
         }
     }
 
+    fn add_finding(&mut self, line: &str) {
+        if let Some(running) = &mut self.running {
+            running.findings.push(line.to_owned());
+        }
+    }
+
     fn finish(&mut self, passed: bool) {
-        if let Some(Running { name, since, lines }) = self.running.take() {
+        if let Some(Running { name, since, lines, findings }) = self.running.take() {
             let failure = (!passed).then_some(lines);
-            self.outcomes.push(Outcome::show(self.series, &name, since.elapsed(), failure));
+            let outcome = Outcome::show(self.series, &name, since.elapsed(), failure);
+            self.outcomes.push(Outcome { findings, ..outcome });
         }
         self.deadline = Instant::now() + PAUSE;
     }
@@ -133,12 +143,14 @@ mod tests {
     #[test]
     fn each_test_that_was_started_has_an_outcome() {
         let script = "echo '@treeseal-vm start a'; echo '@treeseal-vm ok a';
-             echo '@treeseal-vm start b'; echo '@treeseal-vm output why';
+             echo '@treeseal-vm start b'; echo '@treeseal-vm finding c | d'; echo '@treeseal-vm output why';
              echo '@treeseal-vm kernel oops'; echo '@treeseal-vm failed b';
              echo '@treeseal-vm end'; sleep 600";
         let found = outcomes("outcomes", script, LONG);
         let [a, b] = found.as_slice() else { panic!("two tests were started") };
         assert_eq!(a.failure, None);
+        assert_eq!((&a.name[..], a.findings.len()), ("a", 0));
+        assert_eq!((&b.name[..], &b.findings[..]), ("b", &["c | d".to_owned()][..]));
         assert_eq!(b.failure.as_deref().unwrap(), ["why", "kernel: oops"]);
     }
 

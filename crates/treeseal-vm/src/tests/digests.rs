@@ -1,107 +1,93 @@
-//! The kernel's digests beside those of `treeseal digest`.
+//! The kernel's digests beside ours.
 
 use crate::guest::{Filesystem, Guest, Verity, run};
 use anyhow::{Context, Result, ensure};
-use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::Path;
+use treeseal::verity::{Digester, FileDigest, HashAlgorithm, Params};
+use treeseal_sys::{enable_verity, measure_verity};
 use treeseal_testkit::{boundary_lengths, counter_words};
 
-/// An algorithm, by the name that both programs take, and the length of its digests in bytes.
-const ALGORITHMS: [(&str, usize); 2] = [("sha256", 32), ("sha512", 64)];
+const ALGORITHMS: [HashAlgorithm; 2] = [HashAlgorithm::Sha256, HashAlgorithm::Sha512];
 
 /// No salt; one that is shorter than a word; and the longest one.
-const SALTS: [&str; 3] =
-    ["", "a55a01", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"];
+const SALTS: [&[u8]; 3] = [b"", b"\xa5\x5a\x01", b"0123456789abcdefghijklmnopqrstuv"];
 
 /// Enough for a third level with the smallest blocks of either algorithm, and to hash in emulation.
 const LONGEST: usize = 1024 * 1024 + 1;
 
-/// Of the lengths, salted files have one out of so many: a salt concerns every hash alike.
-const SALTED: usize = 8;
+/// What must at least be compared on a filesystem that takes all block sizes.
+const MANY: usize = 100;
 
-/// What the kernel measures of a file with fs-verity is what `treeseal digest` computes of its content.
-/// The first filesystem has files of all lengths; the others show that it is the same there.
-pub(super) fn fsverity_tool_agrees(guest: &Guest) -> Result<()> {
-    let all = 1;
-    let few = 3;
-    let compared = [
-        agree(&guest.ext4(4096, Verity::On)?, &[1024, 2048, 4096], all).context("ext4")?,
-        agree(&guest.ext4(1024, Verity::On)?, &[1024], few).context("ext4 of 1 KiB blocks")?,
-        agree(&guest.btrfs()?, &[1024, 2048, 4096], few).context("btrfs")?,
-    ];
-    println!("files compared: {compared:?}");
-    ensure!(compared[0] >= 100, "too few files were compared: {compared:?}");
+/// Of the files one out of so many is shown to the `fsverity` tool as well: each takes a process.
+const SHOWN_TO_TOOL: usize = 24;
+
+/// What the kernel measures of a file with fs-verity is what we compute of its content: on every
+/// filesystem, for every block size that it takes, and for lengths around every boundary of a tree.
+pub(super) fn kernel_digests_are_ours(guest: &Guest) -> Result<()> {
+    let all = [1024, 2048, 4096];
+    for (filesystem, block_sizes, least) in [
+        (guest.ext4(4096, Verity::On)?, &all[..], MANY),
+        (guest.ext4(1024, Verity::On)?, &all[..1], 1),
+        (guest.btrfs()?, &all[..], MANY),
+    ] {
+        let compared = compare_on(&filesystem, block_sizes);
+        let compared = compared.with_context(|| filesystem.path().display().to_string())?;
+        println!("{}: {compared} files", filesystem.path().display());
+        ensure!(compared >= least, "{compared} files were compared, and {least} are wanted");
+    }
     Ok(())
 }
 
-/// Compares files of one out of `every` so many lengths, and gives their number.
-fn agree(filesystem: &Filesystem, block_sizes: &[usize], every: usize) -> Result<usize> {
-    let mut compared = 0;
-    for params in Params::all(block_sizes) {
-        let files = params.write_files(filesystem, every)?;
-        params.compare(&files).with_context(|| params.name())?;
-        compared += files.len();
-    }
-    Ok(compared)
-}
-
-struct Params {
-    algorithm: &'static str,
-    digest_length: usize,
-    block_size: usize,
-    salt: &'static str,
-}
-
-impl Params {
-    fn all(block_sizes: &[usize]) -> Vec<Self> {
-        let mut all = Vec::new();
-        for &block_size in block_sizes {
-            for (algorithm, digest_length) in ALGORITHMS {
-                all.extend(SALTS.map(|salt| Self { algorithm, digest_length, block_size, salt }));
+/// Compares files of every length, and gives their number.
+fn compare_on(filesystem: &Filesystem, block_sizes: &[usize]) -> Result<usize> {
+    let mut number = 0;
+    for block_size in block_sizes {
+        for algorithm in ALGORITHMS {
+            let hashes_per_block = block_size / algorithm.digest_size();
+            let lengths = boundary_lengths(*block_size, hashes_per_block, LONGEST);
+            // A salt concerns every hash alike, so each length has one of them.
+            for ((name, length), salt) in lengths.iter().zip(SALTS.iter().cycle()) {
+                let params = Params::new(algorithm, u32::try_from(*block_size)?, salt)?;
+                let file = filesystem.write(&number.to_string(), &counter_words(*length))?;
+                let digest =
+                    compare(&file, &params).with_context(|| format!("{name}, {params:?}"))?;
+                if number % SHOWN_TO_TOOL == 0 {
+                    show_to_tool(&file, &params, &digest)?;
+                }
+                number += 1;
             }
         }
-        all
     }
-
-    fn name(&self) -> String {
-        format!("{}-{}-{}", self.algorithm, self.block_size, self.salt)
-    }
-
-    fn write_files(&self, filesystem: &Filesystem, every: usize) -> Result<Vec<PathBuf>> {
-        let hashes_per_block = self.block_size / self.digest_length;
-        let lengths = boundary_lengths(self.block_size, hashes_per_block, LONGEST);
-        let every = if self.salt.is_empty() { every } else { every * SALTED };
-        let lengths = lengths.into_iter().step_by(every);
-        let write = |(name, length)| {
-            filesystem.write(&format!("{}-{name}", self.name()), &counter_words(length))
-        };
-        lengths.map(write).collect()
-    }
-
-    fn compare(&self, files: &[PathBuf]) -> Result<()> {
-        for file in files {
-            run("fsverity", self.words("enable", std::slice::from_ref(file)))?;
-        }
-        let measured = run("fsverity", words("measure", files))?;
-        let computed = run("treeseal", self.words("digest", files))?;
-        ensure!(measured.lines().count() == files.len(), "fsverity measure prints {measured}");
-        ensure!(measured == computed, "the kernel:\n{measured}treeseal:\n{computed}");
-        Ok(())
-    }
-
-    /// Both programs take the same options.
-    fn words(&self, subcommand: &str, files: &[PathBuf]) -> Vec<OsString> {
-        let mut words = words(subcommand, files);
-        words.push(format!("--hash-alg={}", self.algorithm).into());
-        words.push(format!("--block-size={}", self.block_size).into());
-        if !self.salt.is_empty() {
-            words.push(format!("--salt={}", self.salt).into());
-        }
-        words
-    }
+    Ok(number)
 }
 
-fn words(subcommand: &str, files: &[PathBuf]) -> Vec<OsString> {
-    let files = files.iter().map(|file| file.as_os_str());
-    std::iter::once(OsStr::new(subcommand)).chain(files).map(OsStr::to_owned).collect()
+/// Enables fs-verity on a file, and gives the digest that the kernel and we agree on.
+fn compare(path: &Path, params: &Params) -> Result<FileDigest> {
+    let file = File::open(path).context("opening the file")?;
+    enable_verity(&file, params).context("enabling fs-verity")?;
+    let measured = measure_verity(&file).context("measuring")?;
+    let computed = Digester::digest_of(params, &fs::read(path).context("reading the file")?);
+    ensure!(measured == computed, "the kernel measures {measured}, we compute {computed}");
+    Ok(measured)
+}
+
+/// The tool computes and measures the same: who compares is not only we.
+fn show_to_tool(file: &Path, params: &Params, digest: &FileDigest) -> Result<()> {
+    let mut options = vec![
+        format!("--hash-alg={}", params.algorithm()),
+        format!("--block-size={}", params.block_size()),
+    ];
+    if !params.salt().is_empty() {
+        let salt: String = params.salt().iter().map(|byte| format!("{byte:02x}")).collect();
+        options.push(format!("--salt={salt}"));
+    }
+    let path = file.to_str().context("the path is text")?;
+    let computed = [vec!["digest".to_owned(), path.to_owned()], options].concat();
+    for words in [computed, vec!["measure".to_owned(), path.to_owned()]] {
+        let said = run("fsverity", &words)?;
+        let agrees = said.contains(&format!("{}:{}", params.algorithm(), digest.to_hex()));
+        ensure!(agrees, "fsverity {}: {said}, expected {}", words.join(" "), digest.to_hex());
+    }
+    Ok(())
 }
