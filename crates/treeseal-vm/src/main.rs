@@ -8,6 +8,8 @@
 mod guest;
 mod init;
 mod kernel_log;
+mod place;
+mod processor_time;
 mod report;
 mod state;
 mod steps;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 pub(crate) mod boot;
 mod boot_time;
+mod mount_time;
 
 pub(crate) const STEPS: &[(&str, Job)] = &[
     ("write-and-wait", write_and_wait),
@@ -25,6 +26,7 @@ pub(crate) const STEPS: &[(&str, Job)] = &[
     ("boot-read-parts", boot::read_parts),
     ("boot-update", boot::update),
     ("boot-time", boot_time::boot_time),
+    ("mount-time", mount_time::mount_time),
 ];
 
 /// What the synced file has in it, and the one that was not synced.

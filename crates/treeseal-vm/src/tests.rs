@@ -7,10 +7,8 @@ mod digests;
 mod features;
 mod harness;
 mod metadata;
-mod mount_cost;
 mod mounted;
 mod mounts;
-mod place;
 mod store;
 
 pub(crate) const TESTS: &[(&str, Job)] = &[
@@ -43,5 +41,4 @@ pub(crate) const TESTS: &[(&str, Job)] = &[
     ("the-program-is-a-mount-helper", mounts::the_program_is_a_mount_helper),
     ("images-are-mounted-as-composefs-does", mounts::images_are_mounted_as_composefs_does),
     ("mounting-works-as-its-page-says", mounts::mounting_works_as_its_page_says),
-    ("mounting-costs-the-same-for-any-size", mount_cost::mounting_costs_the_same_for_any_size),
 ];

@@ -1,7 +1,7 @@
 //! Sealed trees that are mounted, and those that are not.
 
-use super::place::{Place, SIZES, STREAM, content, digest, enable};
 use crate::guest::{Filesystem, Guest, Verity, run, run_refused};
+use crate::place::{Place, SIZES, STREAM, content, digest, enable};
 use crate::state::State;
 use anyhow::{Context, Result, ensure};
 use rustix::io::Errno;

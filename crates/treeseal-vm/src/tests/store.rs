@@ -1,7 +1,7 @@
 //! Stores on filesystems with fs-verity and without.
 
-use super::place::{FILES, Place, SIZES, STREAM, content, digest, enable, names};
 use crate::guest::{Guest, Verity, run};
+use crate::place::{FILES, Place, SIZES, STREAM, content, digest, enable, names};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::Path;

@@ -7,22 +7,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use treeseal_testkit::counter_words;
 
-pub(super) const STREAM: &str = "test/store/any/stable";
+pub(crate) const STREAM: &str = "test/store/any/stable";
 
 /// Sizes of the files of the tree: within a block, a few blocks, more than a run, more than a piece that
 /// is written at a time.
-pub(super) const SIZES: [usize; 4] = [100, 20_000, 600_000, 1_500_000];
+pub(crate) const SIZES: [usize; 4] = [100, 20_000, 600_000, 1_500_000];
 
 /// What every store has of that tree, the image included.
-pub(super) const FILES: usize = SIZES.len() + 1;
+pub(crate) const FILES: usize = SIZES.len() + 1;
 
 /// A tree, a store, and what the machine remembers, in a directory of their own.
-pub(super) struct Place {
-    pub(super) home: PathBuf,
+pub(crate) struct Place {
+    pub(crate) home: PathBuf,
 }
 
 impl Place {
-    pub(super) fn new(filesystem: &Filesystem) -> Result<Self> {
+    pub(crate) fn new(filesystem: &Filesystem) -> Result<Self> {
         let place = Self { home: filesystem.path().to_owned() };
         fs::create_dir(place.tree()).context("creating the tree")?;
         for size in SIZES {
@@ -31,27 +31,32 @@ impl Place {
         Ok(place)
     }
 
-    pub(super) fn tree(&self) -> PathBuf {
+    pub(crate) fn tree(&self) -> PathBuf {
         self.home.join("tree")
     }
 
-    pub(super) fn source(&self, size: usize) -> PathBuf {
+    pub(crate) fn source(&self, size: usize) -> PathBuf {
         self.tree().join(size.to_string())
     }
 
-    pub(super) fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.home.join("store")
     }
 
     /// The object of a file of the tree.
-    pub(super) fn object(&self, size: usize) -> Result<PathBuf> {
+    pub(crate) fn object(&self, size: usize) -> Result<PathBuf> {
         let digest = digest("digest", &self.source(size))?;
         let (directory, name) = digest.split_at_checked(2).context("a digest is longer")?;
         Ok(self.store().join("objects").join(directory).join(name))
     }
 
     /// Runs `treeseal` with arguments that are separated by spaces.
-    pub(super) fn output(&self, words: &str) -> Result<Output> {
+    pub(crate) fn output(&self, words: &str) -> Result<Output> {
+        self.command(words).output().context("starting treeseal")
+    }
+
+    /// The command that [`output`](Self::output) runs.
+    pub(crate) fn command(&self, words: &str) -> Command {
         let mut command = Command::new("treeseal");
         command
             .args(words.split_whitespace())
@@ -59,11 +64,11 @@ impl Place {
             .env("TREESEAL_STORE", self.store())
             .env("TREESEAL_ROOT", self.home.join("config/root.json"))
             .env("TREESEAL_STATE", self.home.join("state"));
-        command.output().context("starting treeseal")
+        command
     }
 
     /// Runs `treeseal`, which must give this exit code, and gives what it prints, messages included.
-    pub(super) fn does(&self, code: i32, words: &str) -> Result<String> {
+    pub(crate) fn does(&self, code: i32, words: &str) -> Result<String> {
         let output = self.output(words)?;
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text).into_owned();
@@ -72,18 +77,18 @@ impl Place {
     }
 
     /// The same, and what it prints must have this in it.
-    pub(super) fn says(&self, code: i32, words: &str, expected: &str) -> Result<()> {
+    pub(crate) fn says(&self, code: i32, words: &str, expected: &str) -> Result<()> {
         let text = self.does(code, words)?;
         ensure!(text.contains(expected), "treeseal {words}: expected `{expected}`, found: {text}");
         Ok(())
     }
 
-    pub(super) fn seal(&self) -> Result<String> {
+    pub(crate) fn seal(&self) -> Result<String> {
         self.does(0, &format!("seal tree --stream {STREAM} --json"))
     }
 
     /// The files in a directory of the store that are named by a digest.
-    pub(super) fn files(&self, directory: &str) -> Result<Vec<PathBuf>> {
+    pub(crate) fn files(&self, directory: &str) -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for fanout in names(&self.store().join(directory))? {
             files.extend(names(&fanout)?);
@@ -92,24 +97,24 @@ impl Place {
     }
 }
 
-pub(super) fn content(size: usize) -> Vec<u8> {
+pub(crate) fn content(size: usize) -> Vec<u8> {
     counter_words(size + 4).split_off(4)
 }
 
-pub(super) fn names(directory: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn names(directory: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(directory);
     let entries = entries.with_context(|| format!("listing {}", directory.display()))?;
     entries.map(|entry| Ok(entry?.path())).collect()
 }
 
 /// What `fsverity` computes or measures of a file, in hex.
-pub(super) fn digest(subcommand: &str, file: &Path) -> Result<String> {
+pub(crate) fn digest(subcommand: &str, file: &Path) -> Result<String> {
     let line = run("fsverity", [subcommand.as_ref(), file.as_os_str()])?;
     let digest = line.strip_prefix("sha256:").and_then(|rest| rest.split(' ').next());
     digest.map(str::to_owned).with_context(|| format!("fsverity {subcommand} prints {line}"))
 }
 
-pub(super) fn enable(file: &Path, options: &[&str]) -> Result<()> {
+pub(crate) fn enable(file: &Path, options: &[&str]) -> Result<()> {
     let words = [&["enable", file.to_str().context("the path is text")?][..], options].concat();
     run("fsverity", words).map(drop)
 }
