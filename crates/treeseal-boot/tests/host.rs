@@ -170,8 +170,9 @@ fn a_tree_that_the_kernel_cannot_enforce_is_not_started_and_costs_a_try() {
         "mounting acme/os/x86_64/stable sequence 2, which costs a try\n",
         "mounting acme/os/x86_64/stable sequence 1\n",
         "error: no tree of the stream `acme/os/x86_64/stable` can be started\n",
-        "refused: sequence 2: cannot measure `/run/treeseal/store/treeseal/store/images/",
-        "refused: sequence 1: cannot measure `",
+        "refused: sequence 2: the kernel cannot check what is in \
+         `/run/treeseal/store/treeseal/store/objects` when it is read: ",
+        "refused: sequence 1: the kernel cannot check what is in `",
     ]);
     let tries = machine.on_disk(|disk| fs::read_to_string(disk.join("treeseal/boot/tries.json")));
     let tries = tries.unwrap();
