@@ -17,7 +17,6 @@ mod input;
 mod instructions;
 mod measure;
 mod plot;
-mod random;
 mod report;
 mod scaling;
 

@@ -5,6 +5,7 @@ use crate::static_programs::{self, Profile};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, ensure};
 use std::fs;
+use std::path::PathBuf;
 
 const PACKAGE: &str = "treeseal-boot";
 
@@ -17,12 +18,17 @@ const EXCLUDED: [&str; 3] = ["treeseal-token", "cryptoki", "libloading"];
 /// Builds the program, and fails when it is too large or contains what it must not.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     exclude_foreign(workspace)?;
-    // On its own: together with others it would be built with what those ask of the same crates.
-    let program = static_programs::build(workspace, &[PACKAGE], Profile::Boot)?.join(PACKAGE);
+    let program = build(workspace)?;
     let size = fs::metadata(&program).with_context(|| format!("{}", program.display()))?.len();
     println!("{}: {size} bytes, {MOST_BYTES} are allowed", program.display());
     ensure!(size <= MOST_BYTES, "{PACKAGE} is too large");
     Ok(())
+}
+
+/// Builds the program on its own: together with others it would be built with what those ask of the same
+/// crates.
+pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
+    Ok(static_programs::build(workspace, &[PACKAGE], Profile::Boot)?.join(PACKAGE))
 }
 
 fn exclude_foreign(workspace: &Workspace) -> Result<()> {

@@ -10,6 +10,7 @@ mod check;
 mod docs;
 mod layering;
 mod process;
+mod random;
 mod section;
 mod setup;
 mod static_programs;

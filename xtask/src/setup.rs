@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) mod archive;
 mod debian;
+pub(crate) mod debootstrap;
 mod python;
 mod tough;
 mod unpacked;

@@ -16,6 +16,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tools::Tools;
 
+mod boot;
+mod disk;
 mod guest_tests;
 mod host;
 mod initramfs;
@@ -53,7 +55,7 @@ pub(crate) fn run(workspace: &Workspace, options: &[&str]) -> Result<()> {
     let tools = Tools::fetch(&dir)?;
     let mut outcomes = Vec::new();
     for series in &wanted.series {
-        let host = Host::prepare(&dir, &series.kernel(&dir, &tools)?, &tools, &programs)?;
+        let host = Host::prepare(workspace, &dir, series.kernel(&dir, &tools)?, &tools, &programs)?;
         outcomes.extend(guest_tests::run(&host, &wanted.tests)?);
         outcomes.extend(wanted.scenarios.iter().map(|scenario| run_scenario(&host, scenario)));
     }

@@ -57,6 +57,9 @@ impl Failure {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Usage { .. } => "`treeseal-boot --help` lists the options".to_owned(),
+            Self::Treeseal(treeseal::Error::NoRoot { .. }) => {
+                "the root.json of whoever seals belongs into the initramfs, beside boot.json".to_owned()
+            }
             Self::Treeseal(error) => return error.hint(),
             Self::NoDevice { .. } => {
                 "look at /etc/treeseal/boot.json in the initramfs, and whether it has the modules for \

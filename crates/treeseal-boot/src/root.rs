@@ -5,7 +5,7 @@ use treeseal::boot::{
     self, Attempt, BootState, Candidate, CommandLine, Config, Criteria, Handover,
 };
 
-use treeseal::mount::{EnforcedMount, enforce};
+use treeseal::mount::{EnforcedMount, MountOptions, enforce};
 
 use crate::failure::{report_refused, say};
 use crate::filesystem::{Filesystems, Mounted, RUN};
@@ -22,6 +22,7 @@ pub(crate) fn mount(places: &Places, config: &Config) -> Result<(), Failure> {
     let attempt = start(places, config, command_line, &filesystems, &mut state)?;
     report_refused(&attempt.refused);
     let handover = handover(&attempt, config, &filesystems);
+    record(&attempt, &handover)?;
     let sysroot = attach(attempt.mounted, &places.sysroot)?;
     writable::apply(&places.sysroot, config, &state)?;
     handover.write(Path::new(RUN))?;
@@ -51,7 +52,7 @@ fn start(
         let Candidate { statement, is_counted, .. } = candidate;
         let counted = if *is_counted { ", which costs a try" } else { "" };
         say(&format!("mounting {} sequence {}{counted}", statement.stream, statement.sequence));
-        enforce(&store, statement)
+        enforce(&store, statement, &MountOptions::default())
     });
     started.map_err(|refused| Failure::Refused { stream: config.stream.clone(), refused })
 }
@@ -65,6 +66,14 @@ fn handover(
     let state = filesystems.state();
     let places = (&*store.to_string_lossy(), &*state.to_string_lossy());
     Handover::new(attempt, config, "kernel", places)
+}
+
+/// What `treeseal status` will say of the root.
+fn record(attempt: &Attempt<EnforcedMount>, handover: &Handover) -> Result<(), Failure> {
+    let store = Path::new(&handover.started.store);
+    let statement = &attempt.candidate.statement;
+    attempt.mounted.record(statement, store, &MountOptions::default(), Path::new(RUN))?;
+    Ok(())
 }
 
 fn attach(tree: EnforcedMount, sysroot: &Path) -> Result<Mounted, Failure> {

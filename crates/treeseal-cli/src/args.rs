@@ -1,6 +1,8 @@
 //! The command line as it is parsed. Every `--help` ends with a worked example.
 
 mod boot;
+mod mount;
+mod ostree;
 mod root;
 mod signing;
 
@@ -10,6 +12,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use boot::Boot;
+pub(crate) use mount::{Forbidden, Helper, KERNEL, Mount, RUN, Status, Umount};
+pub(crate) use ostree::{Ostree, OstreeVerify};
 pub(crate) use root::{
     AtBoot, Root, RootAddKey, RootAllow, RootDisallow, RootDraft, RootExpire, RootFloor,
     RootHistory, RootInit, RootPin, RootPolicy, RootRemoveKey, RootRevoke, RootShow, RootThreshold,
@@ -48,6 +52,9 @@ pub(crate) enum Command {
     Ls(Ls),
     Cat(Cat),
     Extract(Extract),
+    Mount(Mount),
+    Umount(Umount),
+    Status(Status),
     Diff(Diff),
     Log(Log),
     #[command(subcommand)]
@@ -63,6 +70,8 @@ pub(crate) enum Command {
     Floor(Floor),
     #[command(subcommand)]
     Boot(Boot),
+    #[command(subcommand)]
+    Ostree(Ostree),
     Digest(Digest),
     Enable(Enable),
     Measure(Measure),

@@ -32,6 +32,14 @@ pub(crate) fn locations(places: &Places) -> Result<Locations, Failure> {
     Ok(locations)
 }
 
+/// Where is remembered what was accepted, for a command that has neither a store nor a root.
+pub(crate) fn state(state: Option<&Path>) -> Result<PathBuf, Failure> {
+    match state {
+        Some(state) => Ok(state.to_owned()),
+        None => Ok(default_locations()?.state),
+    }
+}
+
 /// Keys lie beside the root that knows them.
 fn keys_beside(root: &Path) -> PathBuf {
     root.with_file_name("keys")

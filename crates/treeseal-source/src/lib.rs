@@ -1,4 +1,4 @@
-//! Where trees come from: a directory, or dump text.
+//! Where trees come from: a directory, dump text, or a commit of an [OSTree repository](ostree).
 //!
 //! [`import_directory`] walks a directory on every core and gives the content of its files to a
 //! [`ContentSink`], which stores it or, as [`Measure`] does, only computes its digest. The tree that
@@ -7,6 +7,7 @@
 
 mod directory;
 mod dump;
+pub mod ostree;
 mod progress;
 
 pub use directory::{

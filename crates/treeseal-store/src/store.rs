@@ -153,6 +153,11 @@ impl Store {
         self.open_part(Part::Object, digest)
     }
 
+    /// Opens the directory of the objects, as mounts want it.
+    pub fn open_objects(&self) -> Result<DurableDir, StoreError> {
+        Ok(self.dir.open_dir(Part::Object.dir())?)
+    }
+
     /// Opens an object's Merkle tree. It is not checked. Content of at most one run
     /// has none: 512 KiB for SHA-256, 256 KiB for SHA-512.
     pub fn open_sidecar(&self, digest: &FileDigest) -> Result<File, StoreError> {

@@ -21,5 +21,5 @@ pub use limit::raise_descriptor_limit;
 pub use read::read_file_limited;
 pub use restore::{Attributes, Owner, Special, restore_attributes};
 pub use stat::{FileId, Stat, Timestamp, stat_file};
-pub(crate) use stat::{device_number, has_verity, is_regular};
+pub(crate) use stat::{device_number, has_verity, is_directory, is_regular};
 pub use xattr::{Xattr, XattrBuffer, file_xattrs};

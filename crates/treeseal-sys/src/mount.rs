@@ -18,5 +18,5 @@ mod tests;
 pub use detached::{DetachedMount, Unmount, unmount};
 pub use erofs::mount_erofs;
 pub use error::{MountError, MountStep};
-pub use overlay::{Overlay, OverlayVerity, Upper, mount_overlay};
+pub use overlay::{Overlay, OverlayVerity, Restriction, Upper, mount_overlay};
 pub use table::{MountEntry, MountTableError, mount_of, mount_table};

@@ -12,7 +12,7 @@ use rustix::fs::fstatvfs;
 use rustix::io::Errno;
 use treeseal_verity::{FileDigest, HashAlgorithm, Params};
 
-use crate::file::{EXT4_MAGIC, F2FS_MAGIC, filesystem_type, is_regular};
+use crate::file::{EXT4_MAGIC, F2FS_MAGIC, filesystem_type, is_directory, is_regular, stat_file};
 pub use error::{VerityError, VerityOperation};
 pub use request::VerityMetadata;
 
@@ -39,6 +39,11 @@ pub fn measure_verity(file: impl AsFd) -> Result<FileDigest, VerityError> {
     let file = file.as_fd();
     let measured =
         request::measure(file).map_err(|errno| refusal(file, VerityOperation::Measure, errno))?;
+    // A FUSE server is handed the request, and can answer what it likes. The attribute is set by
+    // filesystems of the kernel alone.
+    if !stat_file(file).is_ok_and(|stat| stat.has_verity) {
+        return Err(VerityError::NotByKernel);
+    }
     let (number, size) = (measured.algorithm, measured.size);
     u8::try_from(number)
         .ok()
@@ -49,12 +54,15 @@ pub fn measure_verity(file: impl AsFd) -> Result<FileDigest, VerityError> {
         .ok_or(VerityError::UnknownDigest { number, size })
 }
 
-/// Whether fs-verity could be enabled on an open file with these parameters, as far as that shows
-/// without enabling it: that the kernel has the hash algorithm does not.
+/// Whether fs-verity could be enabled on an open file, or on the files in an open directory, with these
+/// parameters, as far as that shows without enabling it: that the kernel has the hash algorithm does
+/// not.
 pub fn check_verity_support(file: impl AsFd, params: &Params) -> Result<(), VerityError> {
     let file = file.as_fd();
     match measure_verity(file) {
         Ok(_) | Err(VerityError::NotEnabled | VerityError::UnknownDigest { .. }) => {}
+        // That is how a filesystem without fs-verity answers for a directory.
+        Err(VerityError::NotRegular) if is_directory(file) => return Err(VerityError::Filesystem),
         Err(error) => return Err(error),
     }
     let filesystem = filesystem_block_size(file);

@@ -13,6 +13,7 @@
 pub mod attacks;
 
 mod class;
+mod console;
 mod content;
 mod crash;
 mod environment;
@@ -20,6 +21,7 @@ mod lengths;
 mod vectors;
 
 pub use class::refusal_class;
+pub use console::{ConsoleStep, console_steps, run_console};
 pub use content::{counter_words, sha256_hex};
 pub use crash::{CrashingDisk, Loss};
 pub use environment::{fixtures, peer, program, python, repository, require_root, run};

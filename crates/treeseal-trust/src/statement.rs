@@ -418,7 +418,8 @@ impl Sequence {
         Self::new(self.0 + 1)
     }
 
-    pub(crate) fn parse(node: Node) -> Result<Self, SchemaError> {
+    /// A sequence in a JSON document.
+    pub fn parse(node: Node) -> Result<Self, SchemaError> {
         node.integer(1, MAX_INTEGER).map(Self)
     }
 }

@@ -9,6 +9,7 @@ use rustix::process::WaitOptions;
 use rustix::system::RebootCommand;
 use std::ffi::CStr;
 use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,9 @@ pub(crate) const FINDING: &str = "finding: ";
 
 /// Modules in the order in which they can be loaded, one path a line.
 const MODULES: &str = "/modules/order";
+
+/// What the boot program leaves in a tree that it has booted.
+const BOOTED: &str = "/run/treeseal/boot.json";
 
 const FILESYSTEMS: [(&CStr, &str); 6] = [
     (c"proc", "/proc"),
@@ -45,14 +49,22 @@ pub(crate) fn run() -> Result<()> {
     rustix::system::reboot(RebootCommand::Restart).context("turning the machine off")
 }
 
+/// In a tree that was booted everything is there already.
 fn prepare() -> Result<()> {
+    if !Path::new(BOOTED).exists() {
+        mount_filesystems()?;
+        load_modules()?;
+    }
+    report::ready();
+    Ok(())
+}
+
+fn mount_filesystems() -> Result<()> {
     for (name, target) in FILESYSTEMS {
         fs::create_dir_all(target).with_context(|| format!("creating {target}"))?;
         mount(name, target, name, MountFlags::empty(), c"")
             .with_context(|| format!("mounting {target}"))?;
     }
-    load_modules()?;
-    report::ready();
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 type Job = fn(&Guest) -> Result<()>;
 
 const USAGE: &str = "\
-Usage: treeseal-vm list | test NAME | step NAME
+Usage: treeseal-vm list | test NAME | step NAME | write-release TREE NUMBER
 
 As process 1 it takes no arguments but those of the kernel: vm.tests=NAME,... or vm.step=NAME.
 ";
@@ -48,6 +48,9 @@ fn dispatch() -> Result<()> {
         }
         ["test", name] => find(tests::TESTS, name)?(&Guest::new()),
         ["step", name] => find(steps::STEPS, name)?(&Guest::new()),
+        ["write-release", tree, number] => {
+            steps::boot::write_release(tree.as_ref(), number.parse().context("no number")?)
+        }
         _ => bail!("not understood: {}\n\n{USAGE}", args.join(" ")),
     }
 }

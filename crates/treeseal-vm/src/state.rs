@@ -1,14 +1,19 @@
-//! What a test or a failing command can leave behind: mounts, loop and mapped devices, processes.
+//! What a test or a failing command can leave behind: mounts, loop and mapped devices, processes,
+//! temporary files and records.
 
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A loop device that nothing uses any more goes a moment later, and so does a killed process.
 const SETTLING: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(20);
+
+/// Where it is recorded what was mounted. The directory itself may stay.
+const RECORDS: &str = "/run/treeseal/mounts";
 
 /// What the machine has at a moment, a line for each thing.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +24,9 @@ impl State {
         let mut things = mounts()?;
         things.extend(block_devices()?);
         things.extend(processes()?);
+        for directory in ["/tmp", RECORDS] {
+            things.extend(files(Path::new(directory))?);
+        }
         Ok(Self(things))
     }
 
@@ -75,6 +83,15 @@ fn processes() -> Result<BTreeSet<String>> {
         }
     }
     Ok(found)
+}
+
+/// What lies in a directory, if there is one.
+fn files(directory: &Path) -> Result<BTreeSet<String>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        entries => entries.with_context(|| format!("listing {}", directory.display()))?,
+    };
+    entries.map(|entry| Ok(format!("file {}", entry?.path().display()))).collect()
 }
 
 fn command_line(process: &Path) -> Option<String> {

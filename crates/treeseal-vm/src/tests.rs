@@ -7,7 +7,10 @@ mod digests;
 mod features;
 mod harness;
 mod metadata;
+mod mount_cost;
 mod mounted;
+mod mounts;
+mod place;
 mod store;
 
 pub(crate) const TESTS: &[(&str, Job)] = &[
@@ -28,4 +31,17 @@ pub(crate) const TESTS: &[(&str, Job)] = &[
     ("stores-without-verity-say-why", store::stores_without_verity_say_why),
     ("sources-with-verity-are-not-read", store::sources_with_verity_are_not_read),
     ("sources-with-verity-on-btrfs-are-sealed", store::sources_with_verity_on_btrfs_are_sealed),
+    ("a-sealed-tree-is-mounted", mounts::a_sealed_tree_is_mounted),
+    ("changed-objects-are-not-served", mounts::changed_objects_are_not_served),
+    ("changed-images-are-not-mounted", mounts::changed_images_are_not_mounted),
+    ("images-without-verity-are-held-in-memory", mounts::images_without_verity_are_held_in_memory),
+    ("stores-without-verity-are-not-mounted", mounts::stores_without_verity_are_not_mounted),
+    ("refused-seals-are-not-mounted", mounts::refused_seals_are_not_mounted),
+    ("changes-have-a-place-of-their-own", mounts::changes_have_a_place_of_their_own),
+    ("owners-are-mapped", mounts::owners_are_mapped),
+    ("records-say-what-was-mounted", mounts::records_say_what_was_mounted),
+    ("the-program-is-a-mount-helper", mounts::the_program_is_a_mount_helper),
+    ("images-are-mounted-as-composefs-does", mounts::images_are_mounted_as_composefs_does),
+    ("mounting-works-as-its-page-says", mounts::mounting_works_as_its_page_says),
+    ("mounting-costs-the-same-for-any-size", mount_cost::mounting_costs_the_same_for_any_size),
 ];

@@ -22,6 +22,7 @@ pub use config::{
     Config, ConfigError, Device, Ending, Expired, Failure, Filesystem, MAX_CONFIG_SIZE, Writable,
 };
 pub use handover::{Handover, HandoverError, Started};
+pub(crate) use handover::{MAX_SIGNERS, signers};
 pub use mark::{Status, mark_good, status};
 pub use select::{Candidate, Criteria, Refusal, Selection, open_store, select};
 pub use start::Attempt;

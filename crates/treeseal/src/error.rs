@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use treeseal_erofs::{ImageError, WriteError};
 use treeseal_source::{DumpReadError, ImportError};
 use treeseal_store::StoreError;
-use treeseal_sys::{DurableError, FileError, MountError, TpmFloorError, VerityError};
+use treeseal_sys::{
+    DurableError, FileError, MemfdError, MountError, MountTableError, TpmFloorError, VerityError,
+};
 #[cfg(feature = "token")]
 use treeseal_token::{TokenError, TokenUri};
 use treeseal_tree::display_path;
@@ -16,6 +18,8 @@ use treeseal_trust::{
 use treeseal_verity::FileDigest;
 
 use crate::boot::{CommandLineError, ConfigError, HandoverError, TriesError};
+use crate::mount::RecordError;
+use crate::ostree::CommitError;
 use crate::pending::Subject;
 
 /// What a failure says about what was asked.
@@ -41,6 +45,9 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
+    /// A commit of an OSTree repository is not verified.
+    #[error(transparent)]
+    Commit(Box<CommitError>),
     /// A file or directory of a tree could not be read or restored.
     #[error(transparent)]
     File(#[from] FileError),
@@ -271,6 +278,83 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: MountError,
+    },
+    /// The kernel cannot check objects that are to be mounted: one of them, or all in a directory.
+    #[error("the kernel cannot check what is in `{}` when it is read", path.display())]
+    Unenforced {
+        /// The object, or the directory.
+        path: PathBuf,
+        /// Why.
+        source: VerityError,
+    },
+    /// An image that was checked could not be held in memory.
+    #[error("cannot hold the image in memory")]
+    Memory(#[from] MemfdError),
+    /// An image is not the one that was asked for.
+    #[error("`{}` has the file digest {found:?}, expected {expected:?}", path.display())]
+    WrongImage {
+        /// The image.
+        path: PathBuf,
+        /// The digest that was asked for.
+        expected: FileDigest,
+        /// The digest that it has.
+        found: FileDigest,
+    },
+    /// The directories for changes cannot be used together.
+    #[error(
+        "`{}` and `{}` are not two directories of one mount, neither in the other",
+        upper.display(), work.display()
+    )]
+    ChangesApart {
+        /// The directory for what is changed.
+        upper: PathBuf,
+        /// The directory to work in.
+        work: PathBuf,
+    },
+    /// Owners could not be shown as a user namespace maps them.
+    #[error("cannot map owners as `{}` does", path.display())]
+    IdMap {
+        /// The user namespace.
+        path: PathBuf,
+        /// Why.
+        source: MountError,
+    },
+    /// A mount could not be given its place.
+    #[error("cannot mount anything at `{}`", path.display())]
+    Place {
+        /// The place.
+        path: PathBuf,
+        /// Why.
+        source: MountError,
+    },
+    /// A mount could not be taken from its place.
+    #[error("cannot unmount `{}`", path.display())]
+    Unmount {
+        /// The place.
+        path: PathBuf,
+        /// Why.
+        source: MountError,
+    },
+    /// What is mounted there is no sealed tree.
+    #[error(
+        "what is mounted at `{}` is no sealed tree, but `{}`", path.display(), display_path(what)
+    )]
+    NotSealed {
+        /// The place.
+        path: PathBuf,
+        /// What the mount table has as the source.
+        what: Vec<u8>,
+    },
+    /// What is mounted could not be found out.
+    #[error(transparent)]
+    MountTable(#[from] MountTableError),
+    /// What was recorded of a mount cannot be understood.
+    #[error("`{}` cannot be understood", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: RecordError,
     },
     /// The boot state could not be read or written.
     #[error(transparent)]
@@ -515,6 +599,12 @@ pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
     said
 }
 
+impl From<CommitError> for Error {
+    fn from(error: CommitError) -> Self {
+        Self::Commit(Box::new(error))
+    }
+}
+
 impl Error {
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
@@ -525,6 +615,10 @@ impl Error {
         path: &'a Path,
     ) -> impl Fn(VerityError) -> Self + 'a {
         move |source| Self::Verity { action, path: path.to_owned(), source }
+    }
+
+    pub(crate) fn unenforced(path: &Path) -> impl Fn(VerityError) -> Self + '_ {
+        |source| Self::Unenforced { path: path.to_owned(), source }
     }
 
     pub(crate) fn tpm_floor(stream: &Stream) -> impl Fn(TpmFloorError) -> Self + '_ {
@@ -577,9 +671,11 @@ impl Error {
             | Self::ImageDiffers { .. }
             | Self::NothingToBoot { .. }
             | Self::OtherVerity { .. }
+            | Self::WrongImage { .. }
             | Self::Verity { source: VerityError::NotEnabled, .. }
             | Self::NoSeal { .. } => Answer::No,
             Self::Store(error) if error.is_damage() => Answer::No,
+            Self::Commit(error) => error.answer(),
             _ => Answer::Unknown,
         }
     }
@@ -587,6 +683,7 @@ impl Error {
     /// What can be done about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Commit(error) => error.hint()?,
             Self::NoRoot { .. } => {
                 "get the root.json of whoever seals, and give its place with --root or \
                  TREESEAL_ROOT; the first `treeseal seal` on a machine makes one"
@@ -673,7 +770,27 @@ impl Error {
                 "`treeseal enable FILE` enables it".to_owned()
             }
             Self::Verity { source, .. } => source.hint()?.to_owned(),
-            Self::Mount { source, .. } => source.hint()?.to_owned(),
+            Self::Mount { source, .. }
+            | Self::IdMap { source, .. }
+            | Self::Place { source, .. }
+            | Self::Unmount { source, .. } => source.hint()?.to_owned(),
+            Self::Unenforced { source, .. } if source.is_unsupported() => format!(
+                "{}without it `treeseal verify STREAM --deep` checks every byte once, now, and `treeseal \
+                 extract` each file that it restores",
+                source.hint().map_or(String::new(), |hint| format!("{hint}; "))
+            ),
+            Self::Unenforced { .. } => {
+                "`treeseal store fsck --repair` enables fs-verity on all that the store has".to_owned()
+            }
+            Self::NotSealed { .. } => "umount(8) unmounts anything".to_owned(),
+            Self::ChangesApart { .. } => {
+                "make two directories beside each other, on the filesystem that is to keep the changes"
+                    .to_owned()
+            }
+            Self::Record { .. } => {
+                "it says what was mounted, and is needed for nothing else: `treeseal umount` removes it"
+                    .to_owned()
+            }
             Self::OtherVerity { .. } => {
                 "that cannot be changed: copy the file, and enable fs-verity on the copy".to_owned()
             }

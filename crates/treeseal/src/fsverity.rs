@@ -31,7 +31,8 @@ pub fn measure_file(path: &Path) -> Result<FileDigest, Error> {
     measure_verity(open(path)?).map_err(Error::verity("measure", path))
 }
 
-fn open(path: &Path) -> Result<File, Error> {
+/// Opens a regular file.
+pub(crate) fn open(path: &Path) -> Result<File, Error> {
     let failed = |error: io::Error| Error::io("open", path, error);
     // Opening a FIFO would wait for a writer.
     if !fs::metadata(path).map_err(failed)?.is_file() {

@@ -13,8 +13,10 @@ pub mod extract;
 pub mod image;
 pub mod keys;
 pub mod mount;
+pub mod ostree;
 pub mod upkeep;
 
+mod current_seal;
 mod digest;
 mod digest_cache;
 pub mod draft;
@@ -32,8 +34,10 @@ mod root;
 mod seal;
 mod sealed;
 mod standalone;
+mod stated_image;
 mod tpm;
 
+pub use current_seal::CurrentSeal;
 pub use digest::{digest_file, digest_files, threads};
 pub use digest_cache::CacheNote;
 pub use error::{Answer, Error, causes};
@@ -48,7 +52,7 @@ pub use sealed::{Checked, SealedTree, sha256_of_file};
 pub use standalone::{SealFiles, Verification, verify_files};
 pub use tpm::{enrol_floor, remove_floor, show_floor};
 pub use treeseal_source::{Amount, Phase, Progress, Reached};
-pub use treeseal_sys::{MountError, TpmAddress, VerityError};
+pub use treeseal_sys::{MountError, TpmAddress, Unmount, VerityError};
 
 pub use {
     treeseal_erofs as erofs, treeseal_source as source, treeseal_store as store,

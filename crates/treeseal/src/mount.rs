@@ -1,72 +1,82 @@
 //! Sealed trees as mounts whose every byte the kernel checks.
+//!
+//! [`enforce`] is the one place where a mount is made of a statement, for the boot program as for
+//! [`mount()`]: the image is opened once, checked by that descriptor against the statement, and that
+//! same descriptor is mounted. `spec/mounts.md` has the order of the checks and the format of the
+//! [`Record`]s.
 
-use std::fs::File;
-use std::os::fd::AsFd;
+mod changes;
+mod composefs;
+mod enforced;
+mod image;
+mod record;
+mod status;
+
 use std::path::{Path, PathBuf};
 
-use treeseal_store::{Store, StoreError};
-use treeseal_sys::{
-    DetachedMount, DurableDir, DurableOptions, MountError, Overlay, OverlayVerity, measure_verity,
-    mount_erofs, mount_overlay,
-};
-use treeseal_trust::{Statement, Verified};
+use treeseal_sys::Directory;
+pub use treeseal_sys::{MountTableError, OverlayVerity, Restriction};
+use treeseal_trust::Stream;
 
-use crate::Error;
+use crate::{CurrentSeal, Error, Locations};
 
-/// A mount in which the kernel checks every byte. It has no place yet; when it is dropped, it is gone.
+pub use composefs::{ComposefsMount, mount_composefs};
+pub use enforced::{EnforcedMount, NewRecord, enforce};
+pub use image::Hold;
+pub use record::{Record, RecordError};
+pub use status::{MountStatus, Recorded, status, umount};
+
+/// How a tree is mounted, beyond what is enforced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MountOptions {
+    /// Where changes go; without it nothing can be changed.
+    pub changes: Option<Changes>,
+    /// A user namespace, like `/proc/PID/ns/user`: the owners of the files are shown as it maps them.
+    pub id_map: Option<PathBuf>,
+    /// What the mount does not allow.
+    pub restrictions: Vec<Restriction>,
+}
+
+/// Two directories on one mount, neither in the other. Nobody vouches for what is in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// What was changed.
+    pub upper: PathBuf,
+    /// What overlayfs works in; empty.
+    pub work: PathBuf,
+}
+
+/// A tree that was mounted.
 #[derive(Debug)]
-pub struct EnforcedMount(DetachedMount);
+pub struct Mounted {
+    /// The seal that it was mounted by.
+    pub seal: CurrentSeal,
+    /// What was written down of it.
+    pub record: Record,
+}
 
-/// Mounts the tree of a statement out of a store, enforced by the kernel.
+/// Mounts the current tree of a stream over a directory, and writes a record of it below `run`.
 ///
-/// The first of the statement's images that the store has must have fs-verity with a digest that the
-/// statement names; it is measured and mounted by one descriptor. Overlayfs then serves no object that
-/// has not the digest in the image.
-pub fn enforce(store: &Store, statement: &Verified<Statement>) -> Result<EnforcedMount, Error> {
-    let (image, path) = open_image(store, statement)?;
-    let refused = |source| Error::Mount { path: path.clone(), source };
-    let objects = DurableDir::open(store.path(), DurableOptions::default())?.open_dir("objects")?;
-    let mount = mount_overlay(Overlay {
-        source: "treeseal",
-        image: mount_erofs(&image).map_err(refused)?,
-        objects: &[objects.as_fd()],
-        verity: OverlayVerity::Require,
-        upper: None,
-    });
-    mount.map(EnforcedMount).map_err(refused)
-}
-
-impl EnforcedMount {
-    /// Gives the mount a place: it covers the open directory, for everybody in this mount namespace.
-    pub fn attach(self, directory: impl AsFd) -> Result<(), MountError> {
-        self.0.attach(directory)
-    }
-}
-
-/// Opens the first of a statement's images that the store has. The kernel checks it against a digest
-/// that the statement names.
-fn open_image(store: &Store, statement: &Verified<Statement>) -> Result<(File, PathBuf), Error> {
-    let mut missing = None;
-    for image in &statement.images {
-        for name in image.digests.files() {
-            match store.open_image(name) {
-                Err(error @ StoreError::Missing { .. }) => missing = missing.or(Some(error)),
-                opened => {
-                    let path = store.path().join("images").join(name.object_path());
-                    return Ok((measured(opened?, &path, image)?, path));
-                }
-            }
+/// The seal is verified as everywhere, and remembered once the tree is ready to be given its place.
+/// After a failure there is no mount and no record.
+pub fn mount(
+    locations: &Locations,
+    stream: &Stream,
+    directory: &Path,
+    options: &MountOptions,
+    run: &Path,
+) -> Result<Mounted, Error> {
+    let target = Directory::open(directory)?;
+    let seal = CurrentSeal::verify(locations, stream)?;
+    let mount = enforce(&seal.store, &seal.statement, options)?;
+    seal.remember(locations)?;
+    // Before the mount has its place, so that there is none without its record.
+    let recorded = mount.record(&seal.statement, seal.store.path(), options, run)?;
+    match mount.attach(target) {
+        Ok(()) => Ok(Mounted { seal, record: recorded.record }),
+        Err(source) => {
+            recorded.undo()?;
+            Err(Error::Place { path: directory.to_owned(), source })
         }
     }
-    // A statement without images is none.
-    Err(missing.map_or_else(|| Error::image_differs("images", &"some", &"none"), Into::into))
-}
-
-fn measured(file: File, path: &Path, image: &treeseal_trust::Image) -> Result<File, Error> {
-    let found = measure_verity(&file).map_err(Error::verity("measure", path))?;
-    if image.digests.files().any(|stated| *stated == found) {
-        return Ok(file);
-    }
-    let expected: Vec<_> = image.digests.files().map(ToString::to_string).collect();
-    Err(Error::image_differs("file digest", &expected.join(" or "), &found))
 }

@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -8,28 +8,20 @@ use treeseal_erofs::{Image, Index, to_tree};
 use treeseal_source::{Amount, Phase, Progress};
 use treeseal_store::{Store, StoreError};
 use treeseal_tree::{Content, FileType, InodeId, Tree};
-use treeseal_trust::{
-    Envelope, Sequence, Sha256Digest, Statement, Stream, TrustRoot, Verified, verify_seal,
-};
-use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
+use treeseal_trust::{Envelope, Sequence, Sha256Digest, Statement, Stream, TrustRoot, Verified};
+use treeseal_verity::{FileDigest, HashAlgorithm};
 
-use crate::root::{newest_root, pinned_root};
-use crate::{Error, Locations, memory};
-
-/// An image as a statement names it, beside erofs's of the same name.
-type StatedImage = treeseal_trust::Image;
+use crate::stated_image::{Found, read_image};
+use crate::{CurrentSeal, Error, Locations};
 
 /// A tree whose seal the trust root accepts and whose image is what the seal vouches for.
 ///
 /// The image is held in memory, so what is read is what was checked. Everything that reads a sealed
 /// tree goes through this type.
 pub struct SealedTree {
-    statement: Verified<Statement>,
-    root: TrustRoot,
-    is_first_contact: bool,
+    seal: CurrentSeal,
     image: Vec<u8>,
     tree: Tree,
-    store: Store,
 }
 
 /// What a deep check has read.
@@ -46,40 +38,27 @@ impl SealedTree {
     /// remembered, then reads its image and checks every digest that the statement names. What was
     /// accepted is remembered, so that nothing older will be.
     pub fn open(locations: &Locations, stream: &Stream) -> Result<Self, Error> {
-        let root = pinned_root(locations)?;
-        let remembered = memory::recall(locations)?;
-        let is_first_contact = remembered.is_none();
-        let state = remembered.unwrap_or_default();
-        let store = Store::open_read_only(&locations.store)?;
-        let root = newest_root(&store, root)?;
-        let sequence =
-            store.current(stream)?.ok_or_else(|| Error::NoSeal { stream: stream.clone() })?;
-        let envelope = store.seal(stream, sequence)?;
-        let freshness = store.freshness(stream)?;
-        let request = memory::request(locations, &state, stream, memory::clock()?)?
-            .with_freshness(freshness.as_deref());
-        let statement =
-            verify_seal(&envelope, &root, &request).map_err(Error::seal(stream, sequence))?;
-        require_sequence(&statement, sequence)?;
-        let (image, tree) = read_tree(&store, &statement)?;
-        memory::remember(locations, &root, &statement)?;
-        Ok(Self { statement, root, is_first_contact, image, tree, store })
+        let seal = CurrentSeal::verify(locations, stream)?;
+        let (image, tree) = read_tree(&seal.store, &seal.statement)?;
+        let image = image.content;
+        seal.remember(locations)?;
+        Ok(Self { seal, image, tree })
     }
 
     /// The statement, with who vouches for it.
     pub const fn statement(&self) -> &Verified<Statement> {
-        &self.statement
+        &self.seal.statement
     }
 
     /// The trust root that accepted it.
     pub const fn root(&self) -> &TrustRoot {
-        &self.root
+        &self.seal.root
     }
 
     /// Whether nothing was remembered of any seal: only the floors of the trust root were there to
     /// keep old ones out.
     pub const fn is_first_contact(&self) -> bool {
-        self.is_first_contact
+        self.seal.is_first_contact
     }
 
     /// The bytes of the image.
@@ -142,7 +121,7 @@ impl SealedTree {
             Content::Inline(content) => output.write_all(content).map_err(Error::Output),
             Content::External { digest: Some(digest), .. } => {
                 let digest = self.tree.digest(digest);
-                let copied = self.store.read_object_verified(&digest, inode.size(), output);
+                let copied = self.seal.store.read_object_verified(&digest, inode.size(), output);
                 copied.map_err(|error| match error {
                     StoreError::Output { source, .. } => Error::Output(source),
                     other => other.into(),
@@ -169,7 +148,7 @@ impl SealedTree {
         let worker = || {
             while let Some((digest, size)) = objects.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let mut output = Counted { output: io::sink(), progress };
-                let checked = self.store.read_object_verified(digest, *size, &mut output);
+                let checked = self.seal.store.read_object_verified(digest, *size, &mut output);
                 if let Err(error) = checked {
                     next.store(objects.len(), Ordering::Relaxed);
                     let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
@@ -232,51 +211,16 @@ pub(crate) fn require_sequence(
     Err(Error::SequenceMoved { stream: statement.stream.clone(), expected, found })
 }
 
-/// Reads an image that a statement names, and the tree that it holds.
-fn read_tree(store: &Store, statement: &Verified<Statement>) -> Result<(Vec<u8>, Tree), Error> {
-    let (image, path) = read_image(store, statement)?;
-    let index = Image::parse(&image).and_then(Index::new);
+/// Reads the image of a statement that the store has, checks it in every respect, and parses it.
+pub(crate) fn read_tree<'s>(
+    store: &Store,
+    statement: &'s Verified<Statement>,
+) -> Result<(Found<'s, Vec<u8>>, Tree), Error> {
+    let image = read_image(store, statement)?;
+    let index = Image::parse(&image.content).and_then(Index::new);
     let tree = index.and_then(|index| to_tree(&index));
-    Ok((image, tree.map_err(|source| Error::Image { path, source })?))
-}
-
-/// Reads the first of a statement's images that the store has, and checks all of its digests and its
-/// size. One image is as good as another, so a store need not have them all.
-fn read_image(store: &Store, statement: &Verified<Statement>) -> Result<(Vec<u8>, PathBuf), Error> {
-    let mut missing = None;
-    for image in &statement.images {
-        for name in image.digests.files() {
-            match store.read_image(name, image.size) {
-                Err(error @ StoreError::Missing { .. }) => missing = missing.or(Some(error)),
-                bytes => {
-                    let path = store.path().join("images").join(name.object_path());
-                    return Ok((checked_image(bytes?, image)?, path));
-                }
-            }
-        }
-    }
-    // A statement without images is none.
-    Err(missing.map_or_else(|| Error::image_differs("images", &"some", &"none"), Into::into))
-}
-
-/// The bytes of an image file, if they are what the statement says in every respect.
-pub(crate) fn checked_image(bytes: Vec<u8>, image: &StatedImage) -> Result<Vec<u8>, Error> {
-    let size = bytes.len() as u64;
-    if size != image.size {
-        return Err(Error::image_differs("size", &image.size, &size));
-    }
-    let sha256 = sha256_of(&bytes);
-    if sha256 != image.digests.sha256 {
-        return Err(Error::image_differs("SHA-256", &image.digests.sha256, &sha256));
-    }
-    for expected in image.digests.files() {
-        let params = Params::with_algorithm(expected.algorithm());
-        let found = Digester::digest_of(&params, &bytes);
-        if found != *expected {
-            return Err(Error::image_differs("file digest", &expected, &found));
-        }
-    }
-    Ok(bytes)
+    let tree = tree.map_err(|source| Error::Image { path: image.path.clone(), source })?;
+    Ok((image, tree))
 }
 
 /// The SHA-256 of an image file, or any other.

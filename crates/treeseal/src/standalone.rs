@@ -8,7 +8,7 @@ use treeseal_trust::{
 };
 
 use crate::root::{read_pinned, read_root};
-use crate::sealed::checked_image;
+use crate::stated_image::checked_image;
 use crate::{Error, Locations, files, memory};
 
 /// A seal that lies in files.

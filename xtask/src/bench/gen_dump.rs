@@ -6,7 +6,7 @@
 //! There are 500 different times. Floating point is avoided: its functions differ between C
 //! libraries.
 
-use super::random::Random;
+use crate::random::Random;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 

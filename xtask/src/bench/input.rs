@@ -1,7 +1,7 @@
 //! What the programs work on: made once, kept below `target/bench`.
 
 use super::gen_dump;
-use super::random::Random;
+use crate::random::Random;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};

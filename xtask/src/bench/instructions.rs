@@ -3,9 +3,9 @@
 //! What a command does besides its work is lost in times of a millisecond. Instructions can be
 //! counted, and come out the same however busy the machine is.
 
-use super::random::Random;
 use super::{Programs, input, report};
 use crate::process::{find_program, run_quietly, shown};
+use crate::random::Random;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use std::ffi::OsString;

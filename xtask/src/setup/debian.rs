@@ -12,6 +12,7 @@ const PACKAGES: &[&str] = &[
     "attr",
     "btrfs-progs",
     "cpio",
+    "debootstrap",
     "erofs-utils",
     "faketime",
     "fsverity",
@@ -19,7 +20,9 @@ const PACKAGES: &[&str] = &[
     "libc6-dev",
     "opensc",
     "openssl",
+    "ostree",
     "qemu-system-x86",
+    "qemu-utils",
     "rsync",
     "softhsm2",
     "strace",
@@ -28,6 +31,7 @@ const PACKAGES: &[&str] = &[
     "tpm2-tools",
     "valgrind",
     "xz-utils",
+    "zstd",
 ];
 
 /// Installs the packages that are missing, or says which they are.
@@ -107,7 +111,7 @@ fn update() -> Result<()> {
     run(apt_get().args(["update", "--quiet=2"]))
 }
 
-fn is_root() -> Result<bool> {
+pub(super) fn is_root() -> Result<bool> {
     Ok(output(Command::new("id").arg("-u"))?.trim() == "0")
 }
 

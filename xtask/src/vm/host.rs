@@ -1,8 +1,9 @@
 //! What machines are started from: a kernel, an archive with programs, empty disks.
 
+use super::disk::Disk;
 use super::initramfs::{Contents, concatenate};
 use super::kernel::Kernel;
-use super::machine::{Accelerator, Disk, MachineBuilder};
+use super::machine::{Accelerator, MachineBuilder};
 use super::report::READY;
 use super::tools::Tools;
 use crate::process::run_quietly;
@@ -18,6 +19,9 @@ use std::time::Duration;
 /// Static programs that every machine has, where it looks for them, and the packages that they are of.
 const PROGRAMS: [(&str, &str); 2] = [("treeseal-vm", "init"), ("treeseal", "usr/bin/treeseal")];
 const PACKAGES: [&str; 2] = ["treeseal-vm", "treeseal-cli"];
+
+/// What mount(8) looks for. By the other name that it knows itself by the machine has composefs's own.
+const MOUNT_HELPER: &str = "usr/sbin/mount.treeseal";
 
 /// Modules that every machine loads first.
 const MODULES: [&str; 6] = ["virtio_blk", "loop", "erofs", "overlay", "btrfs", "dm-verity"];
@@ -43,44 +47,59 @@ pub(super) fn build_programs(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// Everything that machines with one kernel are started from.
-pub(super) struct Host {
-    series: &'static str,
+pub(super) struct Host<'a> {
+    pub(super) workspace: &'a Workspace,
+    /// Below `target`, where everything is kept.
+    pub(super) dir: &'a Path,
+    pub(super) kernel: Kernel,
+    pub(super) tools: &'a Tools,
+    /// The directory of the programs that every machine has. They run on this machine as well.
+    pub(super) programs: &'a Path,
     accelerator: Accelerator,
-    kernel: PathBuf,
+    image: PathBuf,
     initramfs: PathBuf,
-    dir: PathBuf,
 }
 
-impl Host {
+impl<'a> Host<'a> {
     pub(super) fn prepare(
-        dir: &Path,
-        kernel: &Kernel,
-        tools: &Tools,
-        programs: &Path,
+        workspace: &'a Workspace,
+        dir: &'a Path,
+        kernel: Kernel,
+        tools: &'a Tools,
+        programs: &'a Path,
     ) -> Result<Self> {
         Disk::create(&dir.join(SCRATCH_DISK), DISK_BYTES)?;
-        let mut host = Self {
-            series: kernel.series,
-            accelerator: Accelerator::Kvm,
-            kernel: kernel.image()?,
-            initramfs: pack_initramfs(dir, kernel, tools, programs)?,
-            dir: dir.to_owned(),
-        };
+        let image = kernel.image()?;
+        let initramfs = pack_initramfs(dir, &kernel, tools, programs)?;
+        let accelerator = Accelerator::Kvm;
+        let mut host =
+            Self { workspace, dir, kernel, tools, programs, accelerator, image, initramfs };
         if !host.boots() {
             host.accelerator = Accelerator::Software;
         }
-        println!("vm {}: kernel {}, {}", kernel.series, kernel.release, host.accelerator.name());
+        let Kernel { series, release, .. } = &host.kernel;
+        println!("vm {series}: kernel {release}, {}", host.accelerator.name());
         Ok(host)
     }
 
     pub(super) fn series(&self) -> &'static str {
-        self.series
+        self.kernel.series
+    }
+
+    /// What machines have unless they are given another one.
+    pub(super) fn initramfs(&self) -> &Path {
+        &self.initramfs
     }
 
     /// A machine without disks. Its log has the series and this name.
     pub(super) fn machine(&self, log: &str) -> MachineBuilder {
-        let log = self.dir.join(format!("logs/{}-{log}.log", self.series));
-        MachineBuilder::new(self.accelerator, &self.kernel, &self.initramfs, &log)
+        self.machine_from(&self.initramfs, log)
+    }
+
+    /// The same with another initramfs.
+    pub(super) fn machine_from(&self, initramfs: &Path, log: &str) -> MachineBuilder {
+        let log = self.dir.join(format!("logs/{}-{log}.log", self.series()));
+        MachineBuilder::new(self.accelerator, &self.image, initramfs, &log)
     }
 
     /// A machine with empty disks, which are empty again for the next one.
@@ -91,9 +110,14 @@ impl Host {
 
     /// A new disk that is kept until the next one of this name.
     pub(super) fn kept_disk(&self, name: &str) -> Result<Disk> {
-        let file = self.dir.join(format!("{}-{name}.disk", self.series));
+        let file = self.disk_file(name);
         Disk::create(&file, DISK_BYTES)?;
         Ok(Disk::kept(&file))
+    }
+
+    /// Where a disk of this name is kept.
+    pub(super) fn disk_file(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{}-{name}.disk", self.series()))
     }
 
     /// Whether a machine gets as far as to be prepared. KVM may be there and still not work.
@@ -110,6 +134,7 @@ fn pack_initramfs(dir: &Path, kernel: &Kernel, tools: &Tools, programs: &Path) -
     for (program, at) in PROGRAMS {
         contents.add(&programs.join(program), at)?;
     }
+    contents.link(MOUNT_HELPER, "../bin/treeseal")?;
     contents.pack(&own)?;
     let whole = dir.join(format!("initramfs-{}.cpio", kernel.series));
     concatenate(&[&base, &own], &whole)?;
@@ -136,7 +161,7 @@ fn base_archive(dir: &Path, kernel: &Kernel, tools: &Tools) -> Result<PathBuf> {
 }
 
 /// Adds decompressed modules, and the order in which they are loaded.
-fn add_modules(contents: &Contents, modules: &[PathBuf]) -> Result<()> {
+pub(super) fn add_modules(contents: &Contents, modules: &[PathBuf]) -> Result<()> {
     let mut order = String::new();
     for module in modules {
         let name = module.file_stem().unwrap_or_default().to_string_lossy();

@@ -3,8 +3,10 @@
 use crate::process::{output, run_quietly};
 use crate::setup::archive::{Archive, extract};
 use anyhow::{Context, Result, ensure};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use super::tools::Tools;
 
@@ -79,8 +81,19 @@ fn newest_of(series: &str, releases: &[&str]) -> Option<String> {
 }
 
 impl Kernel {
-    /// The kernel itself.
+    /// The kernel itself, decompressed once: an emulated processor would need a second for it at every start.
     pub(super) fn image(&self) -> Result<PathBuf> {
+        let image = self.root.join("vmlinux");
+        if !image.exists() {
+            // Given its name last, so half a kernel is not taken for a whole one.
+            let made = self.root.join("vmlinux.tmp");
+            decompress(&self.compressed_image()?, &made)?;
+            fs::rename(&made, &image).context("renaming the kernel")?;
+        }
+        Ok(image)
+    }
+
+    fn compressed_image(&self) -> Result<PathBuf> {
         let places = [
             self.root.join(format!("boot/vmlinuz-{}", self.release)),
             self.root.join(format!("usr/lib/modules/{}/vmlinuz", self.release)),
@@ -116,9 +129,57 @@ impl Kernel {
     }
 }
 
+/// Writes the ELF file that is in a `bzImage`.
+fn decompress(image: &Path, to: &Path) -> Result<()> {
+    let bytes = fs::read(image).with_context(|| format!("reading {}", image.display()))?;
+    let payload = payload(&bytes);
+    let payload = payload.with_context(|| format!("{} is no bzImage", image.display()))?;
+    let decompressed = File::create(to).with_context(|| format!("creating {}", to.display()))?;
+    let mut command = Command::new("zstd");
+    command.args(["--decompress", "--stdout"]).stdin(Stdio::piped()).stdout(decompressed);
+    let mut zstd = command.spawn().context("starting zstd")?;
+    let mut input = zstd.stdin.take().context("zstd takes input")?;
+    input.write_all(payload).context("decompressing the kernel")?;
+    drop(input);
+    let status = zstd.wait().context("waiting for zstd")?;
+    ensure!(status.success(), "{} is not compressed by zstd: {status}", image.display());
+    Ok(())
+}
+
+/// What is compressed in a `bzImage`, as the kernel's boot protocol says where it lies.
+fn payload(image: &[u8]) -> Option<&[u8]> {
+    const SECTOR: usize = 512;
+    /// Where the number of sectors before the protected-mode code stands; this one is not counted.
+    const SETUP_SECTORS: usize = 0x1f1;
+    const PAYLOAD_OFFSET: usize = 0x248;
+    const PAYLOAD_LENGTH: usize = 0x24c;
+    let word = |at: usize| {
+        let bytes = image.get(at..at + 4)?.try_into().ok()?;
+        usize::try_from(u32::from_le_bytes(bytes)).ok()
+    };
+    let code = (usize::from(*image.get(SETUP_SECTORS)?) + 1) * SECTOR;
+    let begin = code.checked_add(word(PAYLOAD_OFFSET)?)?;
+    // The kernel's makefile puts the size of what was compressed behind it.
+    let length = word(PAYLOAD_LENGTH)?.checked_sub(4)?;
+    image.get(begin..begin.checked_add(length)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_compressed_in_a_kernel_is_found_by_its_header() {
+        let mut image = vec![0; 2048];
+        image[0x1f1] = 1;
+        image[0x248..0x24c].copy_from_slice(&16u32.to_le_bytes());
+        image[0x24c..0x250].copy_from_slice(&12u32.to_le_bytes());
+        image[1040..1052].copy_from_slice(b"compressed!!");
+        assert_eq!(payload(&image), Some(&b"compress"[..]));
+        image[0x24c..0x250].copy_from_slice(&2000u32.to_le_bytes());
+        assert_eq!(payload(&image), None);
+        assert_eq!(payload(b"MZ"), None);
+    }
 
     #[test]
     fn the_newest_release_of_a_series_is_found_by_number() {

@@ -15,16 +15,24 @@ mod key;
 mod log;
 mod ls;
 mod measure;
+mod mount;
+mod mount_helper;
+mod mount_options;
+mod ostree;
 mod root;
 mod seal;
 mod sign;
+mod status;
 mod store;
+mod umount;
 mod verify;
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use treeseal::trust::Stream;
+
+pub(crate) use mount_helper::HelperName;
 
 use crate::args::{Arguments, Command};
 use crate::output::{Failure, Outcome, Output};
@@ -37,6 +45,9 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Outcome,
         Command::Ls(ls) => ls::run(ls, output),
         Command::Cat(cat) => cat::run(cat, output),
         Command::Extract(extract) => extract::run(extract, output),
+        Command::Mount(mount) => mount::run(mount, output),
+        Command::Umount(umount) => umount::run(umount),
+        Command::Status(status) => status::run(status, output),
         Command::Diff(diff) => diff::run(diff, output),
         Command::Log(log) => log::run(log, output),
         Command::Key(key) => key::run(key, output),
@@ -48,6 +59,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Outcome,
         Command::Freshen(freshen) => freshen::run(freshen, output),
         Command::Floor(floor) => floor::run(floor, output),
         Command::Boot(boot) => boot::run(boot, output),
+        Command::Ostree(ostree) => ostree::run(ostree, output),
         Command::Digest(digest) => digest::run(digest, output),
         Command::Enable(enable) => enable::run(enable, output),
         Command::Measure(measure) => measure::run(measure, output),
@@ -57,6 +69,14 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<Outcome,
     }?;
     output.flush()?;
     Ok(outcome)
+}
+
+fn note_first_contact(state: &Path, output: &mut Output) {
+    output.note(&format!(
+        "nothing was remembered of earlier seals in `{}`: only the floors of the trust root kept older \
+         ones out",
+        state.display()
+    ));
 }
 
 fn stream(name: &str) -> Result<Stream, Failure> {

@@ -3,7 +3,7 @@ use treeseal::trust::{Expiry, Signers, Standing, Statement, TrustRoot, Verified}
 use treeseal::{Checked, SealFiles, SealedTree, verify_files};
 
 use super::sign::named;
-use super::stream;
+use super::{note_first_contact, stream};
 use crate::args::Verify;
 use crate::environment;
 use crate::output::{Failure, Outcome, Output};
@@ -44,7 +44,7 @@ fn verify_stored(arguments: &Verify, output: &mut Output) -> Result<Outcome, Fai
         false => None,
     };
     if sealed.is_first_contact() {
-        note_first_contact(&locations.state.display().to_string(), output);
+        note_first_contact(&locations.state, output);
     }
     let report = Report {
         statement: sealed.statement(),
@@ -88,7 +88,7 @@ fn verify_alone(
             "nothing was remembered or asked of earlier seals: give --state to keep older ones out",
         );
     } else if verified.is_first_contact {
-        note_first_contact(&locations.state.display().to_string(), output);
+        note_first_contact(&locations.state, output);
     }
     let report = Report {
         statement: &verified.statement,
@@ -98,13 +98,6 @@ fn verify_alone(
         objects: None,
     };
     report.write(output)
-}
-
-fn note_first_contact(state: &str, output: &mut Output) {
-    output.note(&format!(
-        "nothing was remembered of earlier seals in `{state}`: only the floors of the trust root kept \
-         older ones out"
-    ));
 }
 
 impl Report<'_> {

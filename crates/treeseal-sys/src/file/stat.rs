@@ -65,6 +65,7 @@ impl Stat {
 /// The bits of a mode that are the type.
 pub(super) const S_IFMT: u16 = 0o170_000;
 const S_IFREG: u16 = 0o100_000;
+const S_IFDIR: u16 = 0o040_000;
 pub(super) const S_IFLNK: u16 = 0o120_000;
 
 /// What the filesystem says of an open file. An error names no path.
@@ -77,6 +78,11 @@ pub fn stat_file(file: impl AsFd) -> Result<Stat, FileError> {
 /// Whether an open file is a regular one.
 pub(crate) fn is_regular(file: BorrowedFd<'_>) -> bool {
     stat_file(file).is_ok_and(|stat| stat.type_bits() == S_IFREG)
+}
+
+/// Whether an open file is a directory.
+pub(crate) fn is_directory(file: BorrowedFd<'_>) -> bool {
+    stat_file(file).is_ok_and(|stat| stat.type_bits() == S_IFDIR)
 }
 
 impl From<Statx> for Stat {

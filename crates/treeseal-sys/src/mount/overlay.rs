@@ -1,4 +1,5 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -22,6 +23,8 @@ pub struct Overlay<'a> {
     pub verity: OverlayVerity,
     /// Where changes go; without it the mount is for reading only.
     pub upper: Option<Upper<'a>>,
+    /// What the mount does not allow.
+    pub restrictions: &'a [Restriction],
 }
 
 /// Whether overlayfs looks at the fs-verity digest of an object when it is opened.
@@ -34,15 +37,28 @@ pub enum OverlayVerity {
     Ignore,
 }
 
-/// Where an overlay keeps changes: two directories that lie in one.
+/// Where an overlay keeps changes: two directories that lie below one, and on its mount.
 #[derive(Clone, Copy, Debug)]
 pub struct Upper<'a> {
-    /// The directory that holds both.
+    /// The directory above both.
     pub directory: BorrowedFd<'a>,
-    /// Name of the one for changed files.
-    pub upper: &'a str,
-    /// Name of the one that overlayfs works in; empty.
-    pub work: &'a str,
+    /// Path from there to the one for changed files.
+    pub upper: &'a Path,
+    /// Path from there to the one that overlayfs works in; empty.
+    pub work: &'a Path,
+}
+
+/// Something that a mount does not allow, whatever its files say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restriction {
+    /// Writing.
+    ReadOnly,
+    /// Running a program with the rights of its owner.
+    NoSuid,
+    /// Opening devices.
+    NoDevices,
+    /// Running programs.
+    NoPrograms,
 }
 
 /// Mounts an overlay that serves the image's tree, with `metacopy` and `redirect_dir` on.
@@ -93,6 +109,17 @@ fn mount(
     attempt(Form::Descriptors).or_else(or(Form::Paths)).or_else(or(Form::OneString))
 }
 
+impl Restriction {
+    fn attribute(self) -> MountAttrFlags {
+        match self {
+            Self::ReadOnly => MountAttrFlags::MOUNT_ATTR_RDONLY,
+            Self::NoSuid => MountAttrFlags::MOUNT_ATTR_NOSUID,
+            Self::NoDevices => MountAttrFlags::MOUNT_ATTR_NODEV,
+            Self::NoPrograms => MountAttrFlags::MOUNT_ATTR_NOEXEC,
+        }
+    }
+}
+
 pub(super) struct Layers<'a> {
     pub(super) image: BorrowedFd<'a>,
     pub(super) objects: &'a [BorrowedFd<'a>],
@@ -126,10 +153,9 @@ impl Layers<'_> {
             set_constant(&context, "verity", "require", since)?;
         }
         self.tell(&context, form)?;
-        context.mount(match self.changes {
-            Some(_) => MountAttrFlags::empty(),
-            None => MountAttrFlags::MOUNT_ATTR_RDONLY,
-        })
+        let read_only = self.changes.is_none().then_some(&Restriction::ReadOnly);
+        let restrictions = overlay.restrictions.iter().chain(read_only);
+        context.mount(restrictions.map(|restriction| restriction.attribute()).collect())
     }
 
     fn tell(&self, context: &Context, form: Form) -> Result<(), MountError> {
@@ -184,7 +210,7 @@ fn is_detached_layer(error: &MountError) -> bool {
     is_create && error.errno() == Some(Errno::INVAL)
 }
 
-fn open_child(directory: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, MountError> {
+fn open_child(directory: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd, MountError> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(directory, name, flags, Mode::empty())
         .map_err(|errno| MountError::os("open a directory for changes", errno))

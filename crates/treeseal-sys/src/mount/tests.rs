@@ -81,13 +81,15 @@ impl Fixture {
         run: impl FnOnce(Overlay<'_>) -> T,
     ) -> T {
         let [empty, objects, top] = ["empty", "objects", "."].map(|name| self.open(name));
-        let upper = Upper { directory: top.as_fd(), upper: "upper", work: "work" };
+        let upper =
+            Upper { directory: top.as_fd(), upper: Path::new("upper"), work: Path::new("work") };
         run(Overlay {
             source: &self.source(),
             image: self.mounted_image(),
             objects: &[empty.as_fd(), objects.as_fd()],
             verity,
             upper: is_writable.then_some(upper),
+            restrictions: &[],
         })
     }
 
@@ -392,7 +394,8 @@ fn layers_that_overlayfs_does_not_take_are_refused_and_nothing_is_left() {
     // A directory cannot be both.
     let top = fixture.open(".");
     let refused = fixture.with_overlay(OverlayVerity::Ignore, true, |overlay| {
-        let upper = Upper { directory: top.as_fd(), upper: "upper", work: "upper" };
+        let upper =
+            Upper { directory: top.as_fd(), upper: Path::new("upper"), work: Path::new("upper") };
         mount_overlay(Overlay { upper: Some(upper), ..overlay })
     });
     let refused = refused.unwrap_err();

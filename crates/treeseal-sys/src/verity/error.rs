@@ -63,6 +63,9 @@ pub enum VerityError {
     /// The kind of filesystem has no fs-verity.
     #[error("its filesystem has no fs-verity")]
     Filesystem,
+    /// The filesystem answers for itself, as with FUSE: the kernel would not check what is read.
+    #[error("its digest is its filesystem's own word, and the kernel does not check it")]
+    NotByKernel,
     /// The kind of filesystem has fs-verity, but this one was made without.
     #[error("fs-verity is not turned on in its {filesystem} filesystem")]
     Feature {
@@ -101,6 +104,7 @@ impl VerityError {
             Self::BlockSize { .. }
             | Self::Algorithm { .. }
             | Self::Filesystem
+            | Self::NotByKernel
             | Self::Feature { .. }
             | Self::Kernel => true,
             Self::NotEnabled
@@ -123,7 +127,7 @@ impl VerityError {
             Self::BlockSize { .. } => {
                 "use blocks no larger than the filesystem's and a page of memory; 4096 is usual"
             }
-            Self::Filesystem => "ext4, btrfs and f2fs have it",
+            Self::Filesystem | Self::NotByKernel => "ext4, btrfs and f2fs have it",
             Self::Feature { filesystem: "ext4" } => {
                 "turn it on with `tune2fs -O verity DEVICE`: what is in the filesystem stays"
             }

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::process::Command;
 
-/// A mount, a loop device and a process that are left behind are each found, and nothing is when they
-/// are gone.
+/// A mount, a loop device, a process and a file that are left behind are each found, and nothing is when
+/// they are gone.
 pub(super) fn leftovers_are_noticed(guest: &Guest) -> Result<()> {
     let before = State::now()?;
     let tmpfs = guest.tmpfs()?;
@@ -23,6 +23,10 @@ pub(super) fn leftovers_are_noticed(guest: &Guest) -> Result<()> {
     let mut child = Command::new("sleep").arg("600").spawn().context("starting sleep")?;
     noticed(&with_mount, "process ")?;
     child.kill().and_then(|()| child.wait()).context("ending sleep")?;
+
+    fs::write("/tmp/left", b"left").context("leaving a file")?;
+    noticed(&with_mount, "file /tmp/left")?;
+    fs::remove_file("/tmp/left").context("removing it")?;
 
     with_mount.expect_nothing_new()?;
     drop(tmpfs);

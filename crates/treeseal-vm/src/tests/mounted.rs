@@ -61,6 +61,7 @@ impl Sealed {
             objects: &[objects.as_fd()],
             verity: OverlayVerity::Require,
             upper: None,
+            restrictions: &[],
         })?)
     }
 }

@@ -8,7 +8,6 @@ use treeseal_trust::{
     StreamError, Verified,
 };
 
-use super::state::sequence;
 use super::{Attempt, Config};
 use crate::Error;
 use crate::files::{self, Readable};
@@ -79,7 +78,7 @@ const FRESHNESS: &str = "fresh.json";
 const STARTED_TYPE: &str = "treeseal:booted/v1";
 const MAX_STARTED_SIZE: usize = 64 * 1024;
 /// As many as roles and thresholds can ask for, and more.
-const MAX_SIGNERS: usize = 1024;
+pub(crate) const MAX_SIGNERS: usize = 1024;
 
 impl Handover {
     /// What is to be said of a boot. `store` and `state_filesystem` are where the system will find them.
@@ -153,7 +152,7 @@ impl Started {
         let signers = fields.required("signers")?.items(MAX_SIGNERS)?;
         let started = Self {
             stream: fields.required("stream")?.string()?.parse()?,
-            sequence: sequence(fields.required("sequence")?)?,
+            sequence: Sequence::parse(fields.required("sequence")?)?,
             payload: payload.parse().map_err(|_| HandoverError::Payload)?,
             signers: signers.into_iter().map(Node::string).collect::<Result<_, _>>()?,
             enforcement: fields.required("enforcement")?.string()?,
@@ -197,7 +196,8 @@ fn address(tpm: &TpmAddress) -> String {
     }
 }
 
-fn signers(statement: &Verified<Statement>) -> Vec<String> {
+/// The keys that vouch for a statement, as text.
+pub(crate) fn signers(statement: &Verified<Statement>) -> Vec<String> {
     let keys = statement.signers().iter().flat_map(|role| role.key_ids().collect::<Vec<_>>());
     keys.map(|key| key.to_string()).collect()
 }

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use treeseal_sys::{DurableDir, DurableOptions};
-use treeseal_trust::json::{self, Json, JsonError, MAX_INTEGER};
+use treeseal_trust::json::{self, Json, JsonError};
 use treeseal_trust::schema::Node;
 use treeseal_trust::{
     MAX_STATE_SIZE, RollbackState, SchemaError, Sequence, Sha256Digest, Statement, Stream,
@@ -217,7 +217,7 @@ impl Attempts {
 impl Tried {
     fn parse(node: Node) -> Result<Self, TriesError> {
         let mut fields = node.fields()?;
-        let sequence = sequence(fields.required("sequence")?)?;
+        let sequence = Sequence::parse(fields.required("sequence")?)?;
         let payload = fields.required("payload")?;
         let path = payload.path().to_owned();
         let payload = payload.string()?.parse().map_err(|_| TriesError::Digest { path })?;
@@ -233,11 +233,4 @@ impl Tried {
             ("tries", u64::from(self.tries).into()),
         ])
     }
-}
-
-/// A sequence in a JSON document.
-pub(super) fn sequence(node: Node) -> Result<Sequence, SchemaError> {
-    let number = node.integer(1, MAX_INTEGER)?;
-    // Every number in the range is one.
-    Ok(Sequence::new(number).unwrap_or(Sequence::FIRST))
 }

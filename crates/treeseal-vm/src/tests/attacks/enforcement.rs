@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 use treeseal::boot::{self, BootState, CommandLine, Criteria, select};
-use treeseal::mount::{EnforcedMount, enforce};
+use treeseal::mount::{EnforcedMount, MountOptions, enforce};
 use treeseal::store::Store;
 use treeseal::trust::{Clock, Timestamp};
 use treeseal_testkit::attacks::{STREAM, Victim};
@@ -60,7 +60,8 @@ fn mount_newest(victim: &Victim<'_>) -> Result<EnforcedMount, Refusal> {
     let selection =
         select(&store, &victim.root(), &state, &criteria).map_err(Refusal::at(VERIFY))?;
     match selection.candidates.first() {
-        Some(newest) => enforce(&store, &newest.statement).map_err(Refusal::at("mount")),
+        Some(newest) => enforce(&store, &newest.statement, &MountOptions::default())
+            .map_err(Refusal::at("mount")),
         None => Err(Refusal::of_all(&selection.refused)),
     }
 }

@@ -45,6 +45,7 @@ fn mount_current(victim: &Victim<'_>) -> Result<DetachedMount> {
         objects: &[objects.as_fd()],
         verity: OverlayVerity::Ignore,
         upper: None,
+        restrictions: &[],
     })?)
 }
 

@@ -11,15 +11,17 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A command of a document, and what the document says comes of it.
-pub(crate) struct Step {
-    pub(crate) command: String,
-    pub(crate) code: i32,
+pub struct ConsoleStep {
+    /// The command.
+    pub command: String,
+    /// The exit code that it must have.
+    pub code: i32,
     shown: Vec<String>,
 }
 
 /// The steps of a document in Markdown.
-pub(crate) fn steps(document: &str) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
+pub fn console_steps(document: &str) -> Vec<ConsoleStep> {
+    let mut steps: Vec<ConsoleStep> = Vec::new();
     let (mut in_block, mut goes_on) = (false, false);
     for line in document.lines() {
         match (line, steps.last_mut()) {
@@ -32,7 +34,7 @@ pub(crate) fn steps(document: &str) -> Vec<Step> {
             }
             (_, last) => match (line.strip_prefix("$ "), last) {
                 (Some(command), _) => {
-                    steps.push(Step { command: command.into(), code: 0, shown: Vec::new() });
+                    steps.push(ConsoleStep { command: command.into(), code: 0, shown: Vec::new() });
                     goes_on = line.ends_with('\\');
                 }
                 (None, Some(step)) => step.shown.push(line.to_owned()),
@@ -53,20 +55,14 @@ fn expected_code(command: &str) -> i32 {
     }
 }
 
-/// Runs the steps, and fails at the first that does not do what the document says.
-pub(crate) fn run(name: &str, steps: &[Step], environment: &[(&str, &Path)]) {
+/// Runs the steps in a shell, whose directory and environment the caller chooses, and fails at the first
+/// that does not do what the document says.
+#[track_caller]
+pub fn run_console(name: &str, steps: &[ConsoleStep], shell: &mut Command) {
     assert!(!steps.is_empty(), "{name} has no commands");
-    let home = tempfile::tempdir().unwrap();
-    let (work, transcript) = (home.path().join("work"), home.path().join("transcript"));
-    fs::create_dir(&work).unwrap();
-    fs::create_dir(&transcript).unwrap();
-    let mut shell = Command::new("bash");
-    shell.args(["-c", &script(steps, &transcript)]).current_dir(&work).stdin(Stdio::null());
-    for variable in ["SOURCE_DATE_EPOCH", "TREESEAL_STORE", "TREESEAL_ROOT", "TREESEAL_STATE"] {
-        shell.env_remove(variable);
-    }
-    shell.env("PATH", path()).envs(environment.iter().copied());
-    shell.status().unwrap();
+    let transcript = tempfile::tempdir().unwrap();
+    let transcript = transcript.path();
+    shell.args(["-c", &script(steps, transcript)]).stdin(Stdio::null()).status().unwrap();
     for (number, step) in steps.iter().enumerate() {
         let read = |what: &str| fs::read(transcript.join(format!("{number}.{what}")));
         let output = String::from_utf8_lossy(&read("output").unwrap()).into_owned();
@@ -84,9 +80,9 @@ pub(crate) fn run(name: &str, steps: &[Step], environment: &[(&str, &Path)]) {
 
 /// Runs each command with its output and exit code in files of its number, up to the first whose
 /// code is not the expected one.
-fn script(steps: &[Step], transcript: &Path) -> String {
+fn script(steps: &[ConsoleStep], transcript: &Path) -> String {
     let mut script = String::from("set -u\n");
-    for (number, Step { command, code, .. }) in steps.iter().enumerate() {
+    for (number, ConsoleStep { command, code, .. }) in steps.iter().enumerate() {
         let file = transcript.join(number.to_string());
         let file = file.to_str().unwrap();
         script.push_str(&format!(
@@ -95,14 +91,6 @@ fn script(steps: &[Step], transcript: &Path) -> String {
         ));
     }
     script
-}
-
-/// The search path with the `treeseal` under test in front.
-fn path() -> std::ffi::OsString {
-    let program = Path::new(env!("CARGO_BIN_EXE_treeseal"));
-    let before = std::env::var_os("PATH").unwrap_or_default();
-    let directories = program.parent().map(Path::to_owned).into_iter();
-    std::env::join_paths(directories.chain(std::env::split_paths(&before))).unwrap()
 }
 
 /// The first of the lines that does not come after the ones before it.
@@ -129,34 +117,41 @@ fn matches(shown: &str, line: &str) -> bool {
     rest.is_empty()
 }
 
-#[test]
-fn dots_stand_for_any_text_and_the_rest_must_be_there() {
-    assert!(matches("sealed a", "sealed a"));
-    assert!(!matches("sealed a", "sealed a sequence 1"));
-    assert!(matches("sealed ... 1", "sealed a sequence 1"));
-    assert!(!matches("sealed ... 2", "sealed a sequence 1"));
-    assert!(matches("... b ... d", "a b c d"));
-    assert!(!matches("... d ... b", "a b c d"));
-    assert!(!matches("ab...bc", "abc"));
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[test]
-fn shown_lines_must_come_in_their_order() {
-    let missing = |shown: &[&str]| {
-        let shown: Vec<String> = shown.iter().map(|line| (*line).to_owned()).collect();
-        first_missing(&shown, "one\ntwo\nthree\n").map(str::to_owned)
-    };
-    assert_eq!(missing(&["one", "three"]), None);
-    assert_eq!(missing(&["one", "...", "three"]), None);
-    assert_eq!(missing(&["three", "one"]).as_deref(), Some("one"));
-    assert_eq!(missing(&["four"]).as_deref(), Some("four"));
-}
+    #[test]
+    fn dots_stand_for_any_text_and_the_rest_must_be_there() {
+        assert!(matches("sealed a", "sealed a"));
+        assert!(!matches("sealed a", "sealed a sequence 1"));
+        assert!(matches("sealed ... 1", "sealed a sequence 1"));
+        assert!(!matches("sealed ... 2", "sealed a sequence 1"));
+        assert!(matches("... b ... d", "a b c d"));
+        assert!(!matches("... d ... b", "a b c d"));
+        assert!(!matches("ab...bc", "abc"));
+    }
 
-#[test]
-fn a_document_becomes_steps() {
-    let steps = steps("text\n```console\n$ one \\\n    more   # exit 1\nsaid\n$ two\n```\n$ no\n");
-    let commands: Vec<(&str, i32, &[String])> =
-        steps.iter().map(|step| (&*step.command, step.code, &*step.shown)).collect();
-    let said = ["said".to_owned()];
-    assert_eq!(commands, [("one \\\n    more   # exit 1", 1, &said[..]), ("two", 0, &[])]);
+    #[test]
+    fn shown_lines_must_come_in_their_order() {
+        let missing = |shown: &[&str]| {
+            let shown: Vec<String> = shown.iter().map(|line| (*line).to_owned()).collect();
+            first_missing(&shown, "one\ntwo\nthree\n").map(str::to_owned)
+        };
+        assert_eq!(missing(&["one", "three"]), None);
+        assert_eq!(missing(&["one", "...", "three"]), None);
+        assert_eq!(missing(&["three", "one"]).as_deref(), Some("one"));
+        assert_eq!(missing(&["four"]).as_deref(), Some("four"));
+    }
+
+    #[test]
+    fn a_document_becomes_steps() {
+        let steps = console_steps(
+            "text\n```console\n$ one \\\n    more   # exit 1\nsaid\n$ two\n```\n$ no\n",
+        );
+        let commands: Vec<(&str, i32, &[String])> =
+            steps.iter().map(|step| (&*step.command, step.code, &*step.shown)).collect();
+        let said = ["said".to_owned()];
+        assert_eq!(commands, [("one \\\n    more   # exit 1", 1, &said[..]), ("two", 0, &[])]);
+    }
 }

@@ -1,0 +1,39 @@
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// Verify what OSTree repositories have
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ostree {
+    Verify(OstreeVerify),
+}
+
+/// Verify a commit: its signatures, its ref, its age, every object, and its image
+///
+/// Keys are those of `ostree sign`. What was accepted under a ref is remembered, and nothing older is
+/// accepted under it. What is revoked in /etc/ostree and /usr/share/ostree is revoked in any case.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+        treeseal ostree verify /ostree/repo exampleos/x86_64/stable --key release.pub")]
+pub(crate) struct OstreeVerify {
+    /// The repository
+    pub(crate) repository: PathBuf,
+    /// A ref, REMOTE:REF, or the checksum of a commit
+    #[arg(value_name = "REF")]
+    pub(crate) name: String,
+    /// File of public keys that are trusted [default: those where OSTree looks]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Vec<PathBuf>,
+    /// Directory of keys, as /etc/ostree is one: trusted.ed25519, revoked.ed25519.d and so on
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keys_dir: Vec<PathBuf>,
+    /// File of public keys that are not to be trusted again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) revoked: Vec<PathBuf>,
+    /// An image that must be that of the commit, like the `.ostree.cfs` of a deployment
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Option<PathBuf>,
+    /// Directory of what is remembered: when the newest commit of a ref was made
+    #[arg(long, value_name = "DIR", env = "TREESEAL_STATE", hide_env_values = true)]
+    pub(crate) state: Option<PathBuf>,
+}

@@ -1,0 +1,260 @@
+//! Files and symlinks, as each kind of repository keeps them.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use flate2::read::DeflateDecoder;
+use treeseal_sys::{FileError, Stat, XattrBuffer, file_xattrs, read_file_limited, stat_file};
+use treeseal_tree::{FileType, limits};
+use treeseal_verity::{HashAlgorithm, Hasher};
+
+use super::object::{FileHeader, Inode};
+use super::repository::finish;
+use super::{Checksum, GvariantError, Mode, ObjectError, OstreeError, Repository};
+
+/// A file or symlink of a repository, whose content was not read yet. Nothing of it is verified until
+/// [`FileObject::read`] has succeeded.
+pub(super) struct FileObject<'r> {
+    repository: &'r Repository,
+    checksum: Checksum,
+    header: FileHeader,
+    content: Option<Content>,
+}
+
+/// The content of a regular file.
+struct Content {
+    /// As the filesystem or the header says.
+    size: u64,
+    bytes: Box<dyn Read>,
+}
+
+/// The largest header of an archived file, in bytes: more attributes than an inode can have.
+const MAX_HEADER: usize = 256 * 1024;
+
+/// The attribute in which `bare-user` keeps an inode.
+const INODE_XATTR: &[u8] = b"user.ostreemeta";
+
+/// The bits of a mode that `bare-user-only` keeps.
+const USER_ONLY_BITS: u32 = 0o775;
+
+const S_IFREG: u32 = 0o100_000;
+const S_IFLNK: u32 = 0o120_000;
+
+impl Repository {
+    /// Opens a file of a commit.
+    pub(super) fn file(&self, checksum: &Checksum) -> Result<FileObject<'_>, OstreeError> {
+        let opener = Opener { repository: self, checksum };
+        let (header, content) = match self.mode() {
+            Mode::Archive => opener.archived(),
+            Mode::Bare => opener.bare(),
+            Mode::BareUser => opener.bare_user(),
+            Mode::BareUserOnly => opener.bare_user_only(),
+        }?;
+        Ok(FileObject { repository: self, checksum: *checksum, header, content })
+    }
+
+    const fn file_extension(&self) -> &'static str {
+        match self.mode() {
+            Mode::Archive => "filez",
+            Mode::Bare | Mode::BareUser | Mode::BareUserOnly => "file",
+        }
+    }
+}
+
+impl FileObject<'_> {
+    /// Bytes of content; 0 for a symlink.
+    pub(super) fn size(&self) -> u64 {
+        self.content.as_ref().map_or(0, |content| content.size)
+    }
+
+    /// Reads the content to its end, in pieces of up to `buffer`, and gives the header if the checksum of
+    /// both is the object's name. What `each` was given is right only then.
+    pub(super) fn read(
+        mut self,
+        buffer: &mut [u8],
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<FileHeader, OstreeError> {
+        let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+        hasher.update(&self.header.to_bytes());
+        if let Some(content) = self.content.take() {
+            let path = || self.path();
+            let read = read_exactly(content, buffer, |piece| {
+                hasher.update(piece);
+                each(piece);
+            });
+            read.map_err(|source| OstreeError::Read { path: path(), source })?;
+        }
+        let found = finish(hasher);
+        if found != self.checksum {
+            return Err(OstreeError::Differs { path: self.path(), found });
+        }
+        Ok(self.header)
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.repository.object_path(&self.checksum, self.repository.file_extension())
+    }
+}
+
+/// Reads as many bytes as there should be. Never more, whatever a compressed file has in it.
+fn read_exactly(
+    content: Content,
+    buffer: &mut [u8],
+    mut each: impl FnMut(&[u8]),
+) -> io::Result<()> {
+    let Content { size, mut bytes } = content;
+    let mut remaining = size;
+    loop {
+        match bytes.read(buffer) {
+            Ok(0) if remaining == 0 => return Ok(()),
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(length) => {
+                let Some(rest) = remaining.checked_sub(length as u64) else {
+                    return Err(io::Error::other(format!("it has more than its {size} bytes")));
+                };
+                remaining = rest;
+                each(buffer.get(..length).unwrap_or_default());
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+type Opened = (FileHeader, Option<Content>);
+
+/// Opens one object, by each of the modes.
+struct Opener<'r> {
+    repository: &'r Repository,
+    checksum: &'r Checksum,
+}
+
+impl Opener<'_> {
+    /// Length, four bytes of zero, header, and the content of a regular file, deflated.
+    fn archived(&self) -> Result<Opened, OstreeError> {
+        let mut file = self.open()?;
+        let mut prefix = [0; 8];
+        file.read_exact(&mut prefix).map_err(|source| self.read_error(source))?;
+        let [a, b, c, d, padding @ ..] = prefix;
+        let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+        if length > MAX_HEADER || padding != [0; 4] {
+            return Err(self.malformed(ObjectError::Content));
+        }
+        let mut header = vec![0; length];
+        file.read_exact(&mut header).map_err(|source| self.read_error(source))?;
+        let (header, size) =
+            FileHeader::parse_archived(&header).map_err(|error| self.malformed(error))?;
+        if header.target.is_none() {
+            let bytes = Box::new(DeflateDecoder::new(file));
+            return Ok((header, Some(Content { size, bytes })));
+        }
+        if size != 0 {
+            return Err(self.malformed(ObjectError::Content));
+        }
+        Ok((header, None))
+    }
+
+    /// Everything as the filesystem has it.
+    fn bare(&self) -> Result<Opened, OstreeError> {
+        let (directory, name) = self.place()?;
+        let stat = directory.stat_child(&name).map_err(|error| self.file_error(error))?;
+        if u32::from(stat.type_bits()) == S_IFLNK {
+            let mut buffer = XattrBuffer::default();
+            let xattrs = directory
+                .child_xattrs(&name, |_| true, &mut buffer)
+                .map_err(|error| self.file_error(error))?;
+            let target = directory.read_link(&name).map_err(|error| self.file_error(error))?;
+            return Ok((self.header(inode_of(&stat, xattrs), Some(target))?, None));
+        }
+        let (file, stat) = self.open_with_stat()?;
+        let mut buffer = XattrBuffer::default();
+        let xattrs =
+            file_xattrs(&file, |_| true, &mut buffer).map_err(|error| self.file_error(error))?;
+        let header = self.header(inode_of(&stat, xattrs), None)?;
+        Ok((header, Some(Content { size: stat.size, bytes: Box::new(file) })))
+    }
+
+    /// The inode is in an attribute, and the target of a symlink in a file.
+    fn bare_user(&self) -> Result<Opened, OstreeError> {
+        let (file, stat) = self.open_with_stat()?;
+        let mut buffer = XattrBuffer::default();
+        let xattrs = file_xattrs(&file, |name| name == INODE_XATTR, &mut buffer)
+            .map_err(|error| self.file_error(error))?;
+        let [inode] = xattrs.as_slice() else { return Err(self.malformed(ObjectError::Xattrs)) };
+        let inode = Inode::parse(&inode.value).map_err(|error| self.malformed(error))?;
+        if inode.file_type() != Some(FileType::Symlink) {
+            let content = Content { size: stat.size, bytes: Box::new(file) };
+            return Ok((self.header(inode, None)?, Some(content)));
+        }
+        let mut target =
+            read_file_limited(file, limits::PAYLOAD + 1).map_err(|error| self.file_error(error))?;
+        // libostree ends the target as C does.
+        target.pop_if(|last| *last == 0);
+        Ok((self.header(inode, Some(target))?, None))
+    }
+
+    /// There is no owner and no attribute, and few bits of the mode.
+    fn bare_user_only(&self) -> Result<Opened, OstreeError> {
+        let (directory, name) = self.place()?;
+        let stat = directory.stat_child(&name).map_err(|error| self.file_error(error))?;
+        let inode = |mode| Inode { uid: 0, gid: 0, mode, xattrs: Vec::new() };
+        if u32::from(stat.type_bits()) == S_IFLNK {
+            let target = directory.read_link(&name).map_err(|error| self.file_error(error))?;
+            return Ok((self.header(inode(S_IFLNK | 0o777), Some(target))?, None));
+        }
+        let (file, stat) = self.open_with_stat()?;
+        let mode = S_IFREG | (u32::from(stat.mode) & USER_ONLY_BITS);
+        let content = Content { size: stat.size, bytes: Box::new(file) };
+        Ok((self.header(inode(mode), None)?, Some(content)))
+    }
+
+    fn place(&self) -> Result<(&treeseal_sys::Directory, Vec<u8>), OstreeError> {
+        self.repository.directory_of(self.checksum, self.repository.file_extension())
+    }
+
+    fn open(&self) -> Result<File, OstreeError> {
+        let (directory, name) = self.place()?;
+        directory.open_file(&name).map_err(|error| self.file_error(error))
+    }
+
+    /// A regular file, whatever took its place since it was looked at.
+    fn open_with_stat(&self) -> Result<(File, Stat), OstreeError> {
+        let file = self.open()?;
+        let stat = stat_file(&file).map_err(|error| self.file_error(error))?;
+        if u32::from(stat.type_bits()) != S_IFREG {
+            return Err(self.malformed(ObjectError::Mode {
+                found: stat.mode.into(),
+                expected: "regular file",
+            }));
+        }
+        Ok((file, stat))
+    }
+
+    fn header(&self, inode: Inode, target: Option<Vec<u8>>) -> Result<FileHeader, OstreeError> {
+        let target = target
+            .map(|target| String::from_utf8(target).map_err(|_| GvariantError::String.into()));
+        let header = target.transpose().and_then(|target| FileHeader::new(inode, target));
+        header.map_err(|error| self.malformed(error))
+    }
+
+    fn file_error(&self, error: FileError) -> OstreeError {
+        self.repository.object_error(self.checksum, self.repository.file_extension())(error)
+    }
+
+    fn read_error(&self, source: io::Error) -> OstreeError {
+        OstreeError::Read { path: self.path(), source }
+    }
+
+    fn malformed(&self, source: ObjectError) -> OstreeError {
+        OstreeError::Object { path: self.path(), source }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.repository.object_path(self.checksum, self.repository.file_extension())
+    }
+}
+
+fn inode_of(stat: &Stat, xattrs: Vec<treeseal_sys::Xattr>) -> Inode {
+    let xattrs = xattrs.into_iter().map(|xattr| (xattr.name, xattr.value)).collect();
+    Inode { uid: stat.uid, gid: stat.gid, mode: stat.mode.into(), xattrs }
+}

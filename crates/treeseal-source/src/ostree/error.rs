@@ -1,0 +1,91 @@
+use std::io;
+use std::path::PathBuf;
+
+use treeseal_sys::FileError;
+use treeseal_tree::{TreeError, display_path};
+
+use super::{Checksum, ObjectError};
+
+/// A repository, or a commit in it, that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OstreeError {
+    /// A file could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The content of an object could not be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The object's file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A directory is no repository, or one of a kind that is not read.
+    #[error("`{}` is no OSTree repository that can be read: {why}", path.display())]
+    Repository {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A name that no ref can have.
+    #[error("`{}` can be neither a ref, a remote and a ref, nor a commit", name.escape_debug())]
+    RefName {
+        /// The name.
+        name: String,
+    },
+    /// A ref that is not there.
+    #[error("`{}` has no ref `{name}`", path.display())]
+    NoRef {
+        /// The repository.
+        path: PathBuf,
+        /// The ref.
+        name: String,
+    },
+    /// A ref that does not hold a checksum.
+    #[error("the ref `{name}` holds no checksum of a commit")]
+    Ref {
+        /// The ref.
+        name: String,
+    },
+    /// An object that is not there.
+    #[error("the object `{}` is missing", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// An object that is not the one with its name.
+    #[error("`{}` is damaged or another object: its checksum is {found}", path.display())]
+    Differs {
+        /// The object's file, which names the checksum that it should have.
+        path: PathBuf,
+        /// The checksum of what is there.
+        found: Checksum,
+    },
+    /// An object that cannot be understood.
+    #[error("`{}` is malformed", path.display())]
+    Object {
+        /// The object's file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ObjectError,
+    },
+    /// More names than are read of a commit.
+    #[error("the commit has more than {limit} names")]
+    TooManyNames {
+        /// How many it may have.
+        limit: usize,
+    },
+    /// Something of the commit cannot be part of a tree.
+    #[error("`{}` cannot be part of a tree", display_path(path))]
+    Tree {
+        /// The path in the commit.
+        path: Vec<u8>,
+        /// Why.
+        #[source]
+        source: TreeError,
+    },
+}

@@ -1,0 +1,21 @@
+//! OSTree repositories: their objects, and commits as trees.
+//!
+//! Every byte is hostile until its checksum was found right, and what is then parsed must be in the one
+//! form that it can have. A checksum says nothing about who made a commit: that is a signature's part.
+
+mod checksum;
+mod content;
+mod detached;
+mod error;
+pub(crate) mod gvariant;
+mod object;
+mod repository;
+mod tree;
+
+pub use checksum::Checksum;
+pub use detached::DetachedMetadata;
+pub use error::OstreeError;
+pub use gvariant::GvariantError;
+pub use object::{Commit, ObjectError};
+pub use repository::{Mode, Repository};
+pub use tree::read_commit;

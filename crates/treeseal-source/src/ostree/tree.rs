@@ -1,0 +1,315 @@
+//! A commit as a tree: the one that libostree makes an image of.
+
+use core::num::NonZero;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use treeseal_tree::{
+    InodeId, Metadata, Mtime, Node, NodeContent, Tree, TreeBuilder, TreeError, XattrSetId,
+};
+use treeseal_verity::{Digester, FileDigest, Params};
+
+use super::object::{FileHeader, Inode, SubDirectory, Xattr};
+use super::{Checksum, Commit, OstreeError, Repository};
+use crate::{Phase, Progress};
+
+/// The most names that are read of a commit. A commit of a few kilobytes can name any number: the same
+/// directory may be in many places.
+const MAX_NAMES: usize = 20_000_000;
+
+/// Directories that every root has, made where they are missing: an empty one for the system to mount
+/// things on.
+const ROOT_DIRECTORIES: [&str; 5] = ["usr", "etc", "boot", "var", "sysroot"];
+
+/// Bytes of content that are read at once: a multiple of every block size.
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// Reads a commit, checks every object of it, and gives the tree that libostree makes an image of:
+/// every time is 0, every name a file of its own, and content lies where a repository of mode `bare` has
+/// it (`ab/cdef….file`), with its fs-verity digest.
+///
+/// Files are read by as many threads as this process may run at once.
+pub fn read_commit(
+    repository: &Repository,
+    commit: &Commit,
+    progress: &Progress,
+) -> Result<Tree, OstreeError> {
+    let listing = Listing::of(repository, commit)?;
+    progress.begin(Phase::Check);
+    let files = read_files(repository, &listing.objects, progress)?;
+    Assembly::new(&listing, &files).finish()
+}
+
+/// The place of the top directory in a listing.
+const ROOT: usize = 0;
+
+/// Everything that a commit names, before a file was looked at.
+#[derive(Default)]
+struct Listing {
+    /// The root first, a directory before what is in it.
+    directories: Vec<FoundDirectory>,
+    names: Vec<FoundFile>,
+    /// Distinct files.
+    objects: Vec<Checksum>,
+    /// Places in `objects`.
+    known_objects: HashMap<Checksum, usize>,
+    /// Distinct metadata of directories.
+    inodes: Vec<Inode>,
+    /// Places in `inodes`.
+    known_inodes: HashMap<Checksum, usize>,
+}
+
+struct FoundDirectory {
+    parent: usize,
+    name: String,
+    /// Its place in the listing.
+    inode: usize,
+}
+
+struct FoundFile {
+    parent: usize,
+    name: String,
+    /// Its place in the listing.
+    object: usize,
+}
+
+impl Listing {
+    fn of(repository: &Repository, commit: &Commit) -> Result<Self, OstreeError> {
+        let mut listing = Self::default();
+        let Commit { root_tree: tree, root_meta: meta, .. } = *commit;
+        listing.add_directory(
+            repository,
+            ROOT,
+            SubDirectory { name: String::new(), tree, meta },
+        )?;
+        let mut pending = vec![(ROOT, tree)];
+        while let Some((parent, tree)) = pending.pop() {
+            let found = repository.dir_tree(&tree)?;
+            for (name, checksum) in found.files {
+                listing.add_file(parent, name, checksum)?;
+            }
+            for directory in found.directories {
+                let tree = directory.tree;
+                let place = listing.add_directory(repository, parent, directory)?;
+                pending.push((place, tree));
+            }
+        }
+        Ok(listing)
+    }
+
+    fn add_directory(
+        &mut self,
+        repository: &Repository,
+        parent: usize,
+        directory: SubDirectory,
+    ) -> Result<usize, OstreeError> {
+        let SubDirectory { name, meta, .. } = directory;
+        self.require_room()?;
+        let inode = self.inode(repository, meta)?;
+        self.directories.push(FoundDirectory { parent, name, inode });
+        Ok(self.directories.len() - 1)
+    }
+
+    fn inode(&mut self, repository: &Repository, meta: Checksum) -> Result<usize, OstreeError> {
+        if let Some(known) = self.known_inodes.get(&meta) {
+            return Ok(*known);
+        }
+        let place = self.inodes.len();
+        self.inodes.push(repository.dir_meta(&meta)?);
+        self.known_inodes.insert(meta, place);
+        Ok(place)
+    }
+
+    fn add_file(
+        &mut self,
+        parent: usize,
+        name: String,
+        checksum: Checksum,
+    ) -> Result<(), OstreeError> {
+        self.require_room()?;
+        let next = self.objects.len();
+        let object = *self.known_objects.entry(checksum).or_insert(next);
+        if object == next {
+            self.objects.push(checksum);
+        }
+        self.names.push(FoundFile { parent, name, object });
+        Ok(())
+    }
+
+    fn require_room(&self) -> Result<(), OstreeError> {
+        if self.directories.len() + self.names.len() < MAX_NAMES {
+            return Ok(());
+        }
+        Err(OstreeError::TooManyNames { limit: MAX_NAMES })
+    }
+
+    /// Says which name in which directory cannot be part of a tree.
+    fn tree_error(&self, mut parent: usize, name: &str, source: TreeError) -> OstreeError {
+        let mut names = vec![name];
+        while parent != ROOT {
+            let directory = &self.directories[parent];
+            names.push(&directory.name);
+            parent = directory.parent;
+        }
+        let path = names.iter().rev().flat_map(|name| [b"/", name.as_bytes()].concat()).collect();
+        OstreeError::Tree { path, source }
+    }
+}
+
+/// A file that was read and whose checksum was right.
+struct ReadFile {
+    header: FileHeader,
+    size: u64,
+    digest: FileDigest,
+}
+
+/// Reads all files on all cores, and stops at the first that is not right.
+fn read_files(
+    repository: &Repository,
+    objects: &[Checksum],
+    progress: &Progress,
+) -> Result<Vec<ReadFile>, OstreeError> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let mut read = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(checksum) = objects.get(index) else { return Ok(read) };
+            match read_file(repository, checksum, &mut buffer, progress) {
+                Ok(file) => read.push((index, file)),
+                Err(error) => {
+                    next.store(objects.len(), Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+    };
+    let all = Mutex::new(Ok(Vec::with_capacity(objects.len())));
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let part = worker();
+                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                match (&mut *all, part) {
+                    (Ok(all), Ok(part)) => all.extend(part),
+                    (Ok(_), Err(error)) => *all = Err(error),
+                    (Err(_), _) => {}
+                }
+            });
+        }
+    });
+    let mut all: Vec<(usize, ReadFile)> =
+        all.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    all.sort_unstable_by_key(|(index, _)| *index);
+    Ok(all.into_iter().map(|(_, file)| file).collect())
+}
+
+fn read_file(
+    repository: &Repository,
+    checksum: &Checksum,
+    buffer: &mut [u8],
+    progress: &Progress,
+) -> Result<ReadFile, OstreeError> {
+    let file = repository.file(checksum)?;
+    let size = file.size();
+    let mut digester = Digester::new(Params::default());
+    let header = file.read(buffer, |piece| {
+        digester.update(piece);
+        progress.add_bytes(piece.len() as u64);
+    })?;
+    progress.add_file();
+    Ok(ReadFile { header, size, digest: digester.finish().digest })
+}
+
+/// The tree in the making.
+struct Assembly<'a> {
+    listing: &'a Listing,
+    files: &'a [ReadFile],
+    builder: TreeBuilder,
+    /// By their place in the listing.
+    directories: Vec<InodeId>,
+}
+
+impl<'a> Assembly<'a> {
+    fn new(listing: &'a Listing, files: &'a [ReadFile]) -> Self {
+        let directories = Vec::with_capacity(listing.directories.len());
+        Self { listing, files, builder: TreeBuilder::new(), directories }
+    }
+
+    fn finish(mut self) -> Result<Tree, OstreeError> {
+        let listing = self.listing;
+        for found in &listing.directories {
+            let added = self.add_directory(found);
+            let added = added.map_err(|error| listing.tree_error(found.parent, &found.name, error));
+            self.directories.push(added?);
+        }
+        for found in &listing.names {
+            let added = self.add_file(found);
+            added.map_err(|error| listing.tree_error(found.parent, &found.name, error))?;
+        }
+        let whole = |source| OstreeError::Tree { path: b"/".to_vec(), source };
+        self.add_root_directories().map_err(whole)?;
+        self.builder.finish().map_err(whole)
+    }
+
+    fn add_directory(&mut self, found: &FoundDirectory) -> Result<InodeId, TreeError> {
+        let node = self.node(&self.listing.inodes[found.inode], NodeContent::Directory)?;
+        match self.directories.get(found.parent) {
+            None => self.builder.set_root(&node),
+            Some(parent) => self.builder.add(*parent, found.name.as_bytes(), &node),
+        }
+    }
+
+    fn add_file(&mut self, found: &FoundFile) -> Result<(), TreeError> {
+        let file = &self.files[found.object];
+        let path = self.listing.objects[found.object].object_path("file");
+        let content = match &file.header.target {
+            Some(target) => NodeContent::Symlink(target.as_bytes()),
+            None => NodeContent::External {
+                size: file.size,
+                digest: Some(file.digest),
+                payload: Some(path.as_bytes()),
+            },
+        };
+        let node = self.node(&file.header.inode, content)?;
+        let parent = self.directories[found.parent];
+        self.builder.add(parent, found.name.as_bytes(), &node).map(|_| ())
+    }
+
+    fn add_root_directories(&mut self) -> Result<(), TreeError> {
+        let listing = self.listing;
+        let is_there = |name: &str| {
+            let mut directories = listing.directories.iter();
+            let mut files = listing.names.iter();
+            directories.any(|found| found.parent == ROOT && found.name == name)
+                || files.any(|found| found.parent == ROOT && found.name == name)
+        };
+        let inode = Inode { uid: 0, gid: 0, mode: 0o755, xattrs: Vec::new() };
+        for name in ROOT_DIRECTORIES.into_iter().filter(|name| !is_there(name)) {
+            let node = self.node(&inode, NodeContent::Directory)?;
+            self.builder.add(Tree::ROOT, name.as_bytes(), &node)?;
+        }
+        Ok(())
+    }
+
+    fn node<'n>(&mut self, inode: &Inode, content: NodeContent<'n>) -> Result<Node<'n>, TreeError> {
+        let metadata = Metadata {
+            permissions: inode.permissions(),
+            nlink: 1,
+            uid: inode.uid,
+            gid: inode.gid,
+            mtime: Mtime::default(),
+        };
+        let xattrs = self.xattr_set(&inode.xattrs)?;
+        Ok(Node { metadata, content, xattrs, stated_size: 0 })
+    }
+
+    fn xattr_set(&mut self, xattrs: &[Xattr]) -> Result<XattrSetId, TreeError> {
+        let pairs: Vec<(&[u8], &[u8])> =
+            xattrs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+        self.builder.xattr_set(&pairs)
+    }
+}

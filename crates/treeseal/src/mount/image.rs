@@ -1,0 +1,76 @@
+use std::fs::File;
+use std::path::PathBuf;
+
+use treeseal_store::Store;
+use treeseal_sys::{VerityError, measure_verity, seal_into_memfd};
+use treeseal_tree::Tree;
+use treeseal_trust::{Statement, Verified};
+use treeseal_verity::FileDigest;
+
+use crate::Error;
+use crate::sealed::{objects_of, read_tree};
+use crate::stated_image::{Found, first_image};
+
+/// What keeps an image as it was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// fs-verity of its file.
+    Verity,
+    /// Nobody can write to the memory that it was copied to.
+    Memory,
+}
+
+/// An image that is what a statement says, and stays so.
+pub(super) struct HeldImage {
+    pub(super) file: File,
+    /// For messages.
+    pub(super) path: PathBuf,
+    /// By which it was checked.
+    pub(super) digest: FileDigest,
+    pub(super) hold: Hold,
+}
+
+impl HeldImage {
+    /// Opens the first of a statement's images that the store has. The file is opened once: what is
+    /// measured is what will be mounted.
+    pub(super) fn open(store: &Store, statement: &Verified<Statement>) -> Result<Self, Error> {
+        let found = first_image(store, statement, |name, _| store.open_image(name))?;
+        match measure_verity(&found.content) {
+            Ok(measured) => Self::measured(found, measured),
+            Err(error) if is_without_verity(&error) => Self::in_memory(store, statement),
+            Err(error) => Err(Error::verity("measure", &found.path)(error)),
+        }
+    }
+
+    fn measured(found: Found<'_, File>, measured: FileDigest) -> Result<Self, Error> {
+        let Found { content: file, stated, path, .. } = found;
+        if stated.digests.files().any(|digest| *digest == measured) {
+            return Ok(Self { file, path, digest: measured, hold: Hold::Verity });
+        }
+        let expected: Vec<_> = stated.digests.files().map(ToString::to_string).collect();
+        Err(Error::image_differs("file digest", &expected.join(" or "), &measured))
+    }
+
+    /// Reads the image, checks it, and holds it in memory. As it is read anyway, the objects are looked
+    /// at too: where the image has no fs-verity, they may have lost theirs as well, as in a store that
+    /// was copied.
+    fn in_memory(store: &Store, statement: &Verified<Statement>) -> Result<Self, Error> {
+        let (Found { content, stated, name, path }, tree) = read_tree(store, statement)?;
+        require_verity(store, &tree)?;
+        let file = seal_into_memfd(content.as_slice(), stated.size)?;
+        Ok(Self { file, path, digest: name, hold: Hold::Memory })
+    }
+}
+
+fn is_without_verity(error: &VerityError) -> bool {
+    matches!(error, VerityError::NotEnabled) || error.is_unsupported()
+}
+
+/// Fails on the first object without fs-verity. That it has the right digest is seen to by the kernel.
+fn require_verity(store: &Store, tree: &Tree) -> Result<(), Error> {
+    for (digest, _) in objects_of(tree)? {
+        let path = store.path().join("objects").join(digest.object_path());
+        measure_verity(store.open_object(&digest)?).map_err(Error::unenforced(&path))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Commits of OSTree repositories: who has signed them, whether they are what they say, and which image
+//! they are mounted as.
+
+mod error;
+mod keys;
+mod seen;
+mod verify;
+
+pub use error::CommitError;
+pub use keys::KeySources;
+pub use seen::SeenError;
+pub use verify::{CommitRequest, VerifiedCommit, verify_commit};

@@ -1,0 +1,181 @@
+use std::path::PathBuf;
+
+use treeseal_foreign::ostree::{KeyFileError, SignersError};
+use treeseal_source::ostree::{Checksum, OstreeError};
+use treeseal_tree::display_path;
+use treeseal_trust::Timestamp;
+use treeseal_verity::FileDigest;
+
+use super::SeenError;
+use crate::Answer;
+
+/// Why a commit is not verified.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// The repository or an object in it cannot be read, or is not what it should be.
+    #[error(transparent)]
+    Repository(#[from] OstreeError),
+    /// A file of keys cannot be used.
+    #[error("cannot use the keys in `{}`", path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: KeyFileError,
+    },
+    /// There is no key that is trusted.
+    #[error("there is no key that a commit could be signed by")]
+    NoKeys,
+    /// Nobody who is trusted has signed it.
+    #[error("commit {commit} is not accepted")]
+    Signers {
+        /// The commit.
+        commit: Checksum,
+        /// Why.
+        source: SignersError,
+    },
+    /// It was made for other refs.
+    #[error("commit {commit} was made for {}, and not for `{name}`", list(bound))]
+    OtherRef {
+        /// The commit.
+        commit: Checksum,
+        /// The ref that it was found under.
+        name: String,
+        /// The refs that it names.
+        bound: Vec<String>,
+    },
+    /// It is older than one that was accepted under the same ref.
+    #[error("commit {commit} is of {found}, and one of {seen} was accepted under `{name}` before")]
+    Older {
+        /// The commit.
+        commit: Checksum,
+        /// The ref.
+        name: String,
+        /// When it was made.
+        found: Timestamp,
+        /// When the newest was made that was accepted.
+        seen: Timestamp,
+    },
+    /// Its time is none.
+    #[error("commit {commit} was made {found} seconds after 1970, which is no time")]
+    Time {
+        /// The commit.
+        commit: Checksum,
+        /// The seconds.
+        found: u64,
+    },
+    /// What it contains has another image than it says.
+    #[error("commit {commit} has an image with the digest {found:?}, and states {stated}")]
+    Digest {
+        /// The commit.
+        commit: Checksum,
+        /// The digest that it states, in hex.
+        stated: String,
+        /// That of the image of what it contains.
+        found: FileDigest,
+    },
+    /// An image is not that of the commit.
+    #[error("`{}` is not the image of the commit: {}", path.display(), first_difference(difference))]
+    OtherImage {
+        /// The image.
+        path: PathBuf,
+        /// The first path that differs, and how; nothing where the trees are the same and only written
+        /// differently.
+        difference: Option<(Vec<u8>, String)>,
+    },
+    /// No image can hold what it contains.
+    #[error("commit {commit} has no image")]
+    NoImage {
+        /// The commit.
+        commit: Checksum,
+        /// Why.
+        source: treeseal_erofs::WriteError,
+    },
+    /// No further ref can be remembered.
+    #[error("`{}` has {limit} refs, and no room for another", path.display())]
+    TooManyRefs {
+        /// The file.
+        path: PathBuf,
+        /// How many are remembered at most.
+        limit: usize,
+    },
+    /// What is remembered of earlier commits cannot be understood.
+    #[error("`{}` cannot be understood", path.display())]
+    Seen {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SeenError,
+    },
+}
+
+impl CommitError {
+    /// What it says about what was asked.
+    pub(crate) fn answer(&self) -> Answer {
+        match self {
+            Self::Signers { .. }
+            | Self::OtherRef { .. }
+            | Self::Older { .. }
+            | Self::Digest { .. }
+            | Self::OtherImage { .. }
+            | Self::Repository(
+                OstreeError::Differs { .. }
+                | OstreeError::Missing { .. }
+                | OstreeError::Object { .. }
+                | OstreeError::Read { .. }
+                | OstreeError::Tree { .. },
+            ) => Answer::No,
+            _ => Answer::Unknown,
+        }
+    }
+
+    /// What can be done about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoKeys => {
+                "name files of public keys with --key, or put them where OSTree looks for them: \
+                 /etc/ostree/trusted.ed25519"
+                    .to_owned()
+            }
+            Self::OtherRef { .. } => {
+                "find out who moved the ref; a commit that is named by its checksum is verified as what \
+                 it is"
+                    .to_owned()
+            }
+            Self::Older { name, .. } => format!(
+                "somebody may be offering an old commit: pull `{name}` from where it is made"
+            ),
+            Self::Repository(OstreeError::Differs { .. } | OstreeError::Missing { .. }) => {
+                "`ostree fsck` names all objects that are damaged; `ostree pull` gets them again"
+                    .to_owned()
+            }
+            Self::Repository(OstreeError::NoRef { .. }) => {
+                "`ostree refs --repo=REPO` lists the refs".to_owned()
+            }
+            Self::TooManyRefs { path, .. } => format!(
+                "remove what is not verified any more from `{}`, or give another directory with --state",
+                path.display()
+            ),
+            _ => return None,
+        })
+    }
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [] => "no ref".to_owned(),
+        names => names
+            .iter()
+            .map(|name| format!("`{}`", name.escape_debug()))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+fn first_difference(difference: &Option<(Vec<u8>, String)>) -> String {
+    match difference {
+        Some((path, what)) => format!("`{}` {what}", display_path(path)),
+        None => "it has the same tree, written in another way".to_owned(),
+    }
+}
