@@ -31,7 +31,7 @@ const JUDGES: [Judge; 21] = [
     ("Too many levels of symbolic links", "the store's format"),
     (" is missing: ", "its absence"),
     (" bytes, expected ", "the object's size"),
-    ("cannot measure `/store/images", "the image's digest"),
+    ("the kernel cannot check", "the check for fs-verity"),
     ("the image has", "the image's digest"),
     ("`/store/images/", "the image's digest"),
     ("`/store/objects/", "the object's digest"),
