@@ -1,18 +1,19 @@
 //! Tests that need a kernel of their own, in virtual machines.
 //!
 //! Each kernel is started once and runs all tests of `crates/treeseal-vm`; scenarios, which start
-//! several machines over one disk, are in `scenarios.rs`. All that is made lies below `target/vm`:
+//! several machines over one disk, are in `scenarios.rs`. The kernels take their turns side by side. All that is made lies below `target/vm`:
 //! kernels and programs, which are fetched once, and logs of all that the machines' consoles said.
 
 use crate::section::Document;
 use crate::setup;
 use crate::workspace::Workspace;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use host::Host;
 use kernel::{SERIES, Series};
 use scenarios::{SCENARIOS, Scenario};
 use std::fs;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 use tools::Tools;
 
@@ -53,14 +54,33 @@ pub(crate) fn run(workspace: &Workspace, options: &[&str]) -> Result<()> {
     let dir = workspace.target.join("vm");
     fs::create_dir_all(dir.join("logs")).context("creating target/vm")?;
     let tools = Tools::fetch(&dir)?;
-    let mut outcomes = Vec::new();
-    for series in &wanted.series {
-        let host = Host::prepare(workspace, &dir, series.kernel(&dir, &tools)?, &tools, &programs)?;
-        outcomes.extend(guest_tests::run(&host, &wanted.tests)?);
-        outcomes.extend(wanted.scenarios.iter().map(|scenario| run_scenario(&host, scenario)));
-    }
+    let prepare = |series: &&Series| {
+        Host::prepare(workspace, &dir, series.kernel(&dir, &tools)?, &tools, &programs)
+    };
+    let hosts = wanted.series.iter().map(prepare).collect::<Result<Vec<_>>>()?;
+    let outcomes = run_side_by_side(&hosts, &wanted)?;
     summarize(&outcomes, &dir.join("logs"))?;
     threat_model::check(workspace, &outcomes, options.document)
+}
+
+/// Runs what is wanted with all kernels at the same time: an emulated machine keeps one processor busy.
+fn run_side_by_side(hosts: &[Host], wanted: &Wanted) -> Result<Vec<Outcome>> {
+    thread::scope(|scope| {
+        let start = |host| scope.spawn(move || run_with(host, wanted));
+        let threads: Vec<_> = hosts.iter().map(start).collect();
+        let mut outcomes = Vec::new();
+        for thread in threads {
+            let ended = thread.join().map_err(|_| anyhow!("the tests with a kernel panicked"))?;
+            outcomes.extend(ended?);
+        }
+        Ok(outcomes)
+    })
+}
+
+fn run_with(host: &Host, wanted: &Wanted) -> Result<Vec<Outcome>> {
+    let mut outcomes = guest_tests::run(host, &wanted.tests)?;
+    outcomes.extend(wanted.scenarios.iter().map(|scenario| run_scenario(host, scenario)));
+    Ok(outcomes)
 }
 
 fn run_scenario(host: &Host, (name, scenario): &Scenario) -> Outcome {

@@ -115,6 +115,11 @@ impl<'a> Host<'a> {
         Ok(Disk::kept(&file))
     }
 
+    /// Where an archive is put together that this kernel's machines are started from.
+    pub(super) fn contents_dir(&self) -> PathBuf {
+        self.dir.join(format!("contents-{}", self.series()))
+    }
+
     /// Where a disk of this name is kept.
     pub(super) fn disk_file(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{}-{name}.disk", self.series()))

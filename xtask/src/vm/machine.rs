@@ -129,7 +129,9 @@ impl MachineBuilder {
     fn command(&self) -> Result<Command> {
         let arguments = self.arguments.join(" ");
         ensure!(arguments.len() < KERNEL_ARGUMENTS_MOST, "a kernel cannot take all of {arguments}");
-        let mut command = Command::new("qemu-system-x86_64");
+        // A machine does not go on when the one who started it was killed: it would keep its disks.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
         command.args(self.accelerator.arguments()).args(MACHINE_ARGUMENTS);
         if self.counts_instructions && self.accelerator == Accelerator::Software {
             command.args(["-icount", "shift=0"]);

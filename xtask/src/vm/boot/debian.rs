@@ -69,11 +69,11 @@ pub(in crate::vm) fn debian_boots_to_a_shell(host: &Host) -> Result<()> {
 }
 
 fn sealed_debian(host: &Host) -> Result<SealedDisk> {
-    let root = debootstrap::root(SUITE, host.dir)?;
     let treeseal = host.programs.join("treeseal");
     let sealer = output(Command::new("sha256sum").arg(&treeseal))?;
     let made_from = format!("{SUITE}, without {}\n{INIT_SCRIPT}\n{sealer}", LEFT_OUT.join(" "));
     SealedDisk::prepare(host, "debian", DISK_BYTES, &made_from, |disk| {
+        let root = debootstrap::root(SUITE, host.dir)?;
         let tree = disk.tree();
         run_quietly(Command::new("cp").args(["--archive", "--"]).args([&root, &tree]))?;
         LEFT_OUT.iter().try_for_each(|name| remove_dir(&tree.join(name)))?;

@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// The stream of all trees, as `crates/treeseal-vm/src/steps/boot.rs` has it as well.
 pub(super) const STREAM: &str = "test/boot/any/stable";
@@ -23,6 +24,8 @@ pub(super) const SEALS: &str = "store/seals/test/boot/any/stable";
 
 /// Releases of the small tree; each has the sequence of its number.
 pub(super) const RELEASES: u32 = 3;
+
+static PREPARING: Mutex<()> = Mutex::new(());
 
 /// A disk with a filesystem of these directories: `store`; `home`, with the keys, the pinned root and what
 /// sealing remembers; and what `treeseal` was given to seal, in `source`.
@@ -56,6 +59,8 @@ impl SealedDisk {
         made_from: &str,
         fill: impl FnOnce(&Self) -> Result<()>,
     ) -> Result<Self> {
+        // The machines of all kernels start with the same disk, and one of them makes it.
+        let _one = PREPARING.lock().unwrap_or_else(PoisonError::into_inner);
         let disk = Self { dir: host.dir.join(format!("boot-{name}")) };
         // Written last, so a half-made disk is not taken for a whole one.
         let made = disk.dir.join("made-from.txt");

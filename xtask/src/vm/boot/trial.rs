@@ -87,7 +87,7 @@ impl<'a> Trial<'a> {
     }
 
     fn contents(&self, boot: &str, settings: &Settings, modules: &[PathBuf]) -> Result<Contents> {
-        let contents = Contents::in_dir(&self.host.dir.join("contents"))?;
+        let contents = Contents::in_dir(&self.host.contents_dir())?;
         contents.add(&boot_program::build(self.host.workspace)?, boot)?;
         if let Some(configuration) = &settings.configuration {
             let configuration = with_modules(configuration, modules);
