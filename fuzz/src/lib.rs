@@ -7,6 +7,8 @@ use treeseal_erofs::{
     FirstName, Image, ImageError, ImageWriter, Index, Pages, VersionChoice, WalkOptions, check,
     to_tree, write_dump, write_list, write_objects,
 };
+use treeseal_foreign::ostree::{parse_keys, parse_secret_key};
+use treeseal_source::ostree::{DetachedMetadata, ObjectKind, check_object};
 use treeseal_tree::dump::{DumpParser, Strictness};
 
 /// Text after which a listing is given up: a small image may have long ones.
@@ -88,4 +90,29 @@ pub fn dump_parse(text: &[u8]) {
         Err(ImageError::PathLength { .. }) => {}
         Err(error) => panic!("an image that was written is refused: {error}"),
     }
+}
+
+/// Reads an object of OSTree as each kind. What is kept beside a commit is written as it was read: there
+/// is one form of it.
+pub fn ostree_objects(bytes: &[u8]) {
+    use ObjectKind::{ArchivedHeader, Commit, DirMeta, DirTree};
+    for kind in [Commit, DirTree, DirMeta, ArchivedHeader] {
+        let _ = check_object(kind, bytes);
+    }
+    let Ok(mut metadata) = DetachedMetadata::parse(bytes) else { return };
+    assert!(metadata.to_bytes() == bytes, "metadata is written in another form than it was read");
+    let key = "ostree.sign.ed25519";
+    let Ok(before) = metadata.signatures(key) else { return };
+    metadata.add_signature(key, &[1; 64]).expect("the others were read");
+    let written = DetachedMetadata::parse(&metadata.to_bytes()).expect("it was written here");
+    let after = written.signatures(key).expect("they were written here");
+    assert_eq!(after.split_last(), Some((&vec![1; 64], before.as_slice())));
+}
+
+/// Reads files of keys as OSTree has them.
+pub fn ostree_keys(bytes: &[u8]) {
+    if let Ok(keys) = parse_keys(bytes) {
+        assert!(!keys.is_empty(), "a file without keys is refused");
+    }
+    let _ = parse_secret_key(bytes);
 }

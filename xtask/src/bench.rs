@@ -16,6 +16,7 @@ mod gen_dump;
 mod input;
 mod instructions;
 mod measure;
+mod ostree;
 mod plot;
 mod report;
 mod scaling;
@@ -23,7 +24,7 @@ mod scaling;
 const USAGE: &str = "\
 Usage: cargo xtask bench [NAME...] [OPTION...]
 
-NAME is one of digest, import, again, dump, info, fsck; all of them where none is given.
+NAME is one of digest, import, again, dump, info, fsck, ostree; all of them where none is given.
 Only when they are named run `scaling`, which takes ten million entries and half an hour, and
 `instructions`, which counts those of small commands.
 
@@ -61,6 +62,9 @@ struct Programs {
     mkcomposefs: PathBuf,
     composefs_info: PathBuf,
     composefs_version: String,
+    /// Forky's.
+    ostree: PathBuf,
+    ostree_version: String,
     cfsctl: PathBuf,
 }
 
@@ -112,6 +116,8 @@ fn programs(workspace: &Workspace, options: &Options) -> Result<Programs> {
         mkcomposefs: peers.program("mkcomposefs"),
         composefs_info: peers.program("composefs-info"),
         composefs_version: peers.composefs_version()?,
+        ostree: peers.program("ostree"),
+        ostree_version: peers.ostree_version()?,
         cfsctl: setup::cargo_tool(workspace, &CFSCTL)?,
     })
 }

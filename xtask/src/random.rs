@@ -21,14 +21,18 @@ impl Random {
         self.next() % bound
     }
 
+    /// A number below `bound`, for places and lengths.
+    pub(crate) fn index_below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.below(bound as u64)).unwrap_or(0)
+    }
+
     /// True in `share` of 1000 cases.
     pub(crate) fn per_mille(&mut self, share: u64) -> bool {
         self.below(1000) < share
     }
 
     pub(crate) fn choose<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        let index = self.below(items.len() as u64);
-        &items[usize::try_from(index).unwrap_or(0)]
+        &items[self.index_below(items.len())]
     }
 }
 

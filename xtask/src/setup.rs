@@ -43,6 +43,11 @@ impl Peers {
     pub(crate) fn composefs_version(&self) -> Result<String> {
         unpacked::COMPOSEFS.version(self)
     }
+
+    /// The version of Debian's ostree package in use.
+    pub(crate) fn ostree_version(&self) -> Result<String> {
+        unpacked::OSTREE.version(self)
+    }
 }
 
 /// Installs the Debian packages that tests and benches use, and nothing else.

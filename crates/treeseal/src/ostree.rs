@@ -4,9 +4,11 @@
 mod error;
 mod keys;
 mod seen;
+mod sign;
 mod verify;
 
 pub use error::CommitError;
 pub use keys::KeySources;
 pub use seen::SeenError;
+pub use sign::{SignedCommit, sign_commit};
 pub use verify::{CommitRequest, VerifiedCommit, verify_commit};

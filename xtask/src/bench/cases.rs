@@ -1,7 +1,7 @@
 //! What is compared. A new case is a new entry here.
 
 use super::filesystem::FreshFilesystem;
-use super::{Options, Programs, input};
+use super::{Options, Programs, input, ostree};
 use crate::process::run as show_and_run;
 use anyhow::Result;
 use std::ffi::OsString;
@@ -21,6 +21,7 @@ pub(super) const BENCHES: &[Bench] = &[
     Bench { name: "dump", contests: dump },
     Bench { name: "info", contests: info },
     Bench { name: "fsck", contests: fsck },
+    Bench { name: "ostree", contests: ostree::contests },
 ];
 
 /// Where a bench runs, with whom, and on what.
@@ -65,6 +66,7 @@ macro_rules! words {
         vec![$(OsString::from(&$word)),+]
     };
 }
+pub(super) use words;
 
 impl Contest {
     /// Leaves the peers alone with each other.
@@ -80,8 +82,13 @@ impl Side {
         Self { name, command, remove, prepare, product: Product::Stdout }
     }
 
+    /// A side whose output says the same in its own words.
+    pub(super) fn own(name: &'static str, command: Vec<OsString>) -> Self {
+        Self { product: Product::Own, ..Self::printing(name, command) }
+    }
+
     /// A side that writes a file, which is removed before each run.
-    fn writing(name: &'static str, command: Vec<OsString>, file: &Path) -> Self {
+    pub(super) fn writing(name: &'static str, command: Vec<OsString>, file: &Path) -> Self {
         let (remove, product) = (vec![file.to_owned()], Product::File(file.to_owned()));
         Self { name, command, remove, prepare: None, product }
     }
@@ -157,13 +164,13 @@ fn again(ground: &Ground) -> Result<Vec<Contest>> {
     if let Some(prepare) = &cfsctl.prepare {
         show_and_run(Command::new(&prepare[0]).args(&prepare[1..]))?;
     }
-    let side = |name, command| {
-        let (remove, prepare) = (Vec::new(), None);
-        Side { name, command, remove, prepare, product: Product::Own }
-    };
     Ok(vec![Contest {
         title: format!("import of {} again: {}", tree.display(), input::size_of_tree(tree)?),
-        sides: vec![side(OURS, ours), side("mkcomposefs", theirs), side("cfsctl", cfsctl.command)],
+        sides: vec![
+            Side::own(OURS, ours),
+            Side::own("mkcomposefs", theirs),
+            Side::own("cfsctl", cfsctl.command),
+        ],
         filesystem: None,
     }])
 }
@@ -220,8 +227,6 @@ fn fsck(ground: &Ground) -> Result<Vec<Contest>> {
             show_and_run(Command::new(&command[0]).args(&command[1..]))?;
         }
     }
-    // Each says in its own words what it found.
-    let side = |name, command| Side { product: Product::Own, ..Side::printing(name, command) };
     Ok(vec![Contest {
         title: format!(
             "deep check of a store with {}: {}",
@@ -229,8 +234,8 @@ fn fsck(ground: &Ground) -> Result<Vec<Contest>> {
             input::size_of_tree(tree)?
         ),
         sides: vec![
-            side(OURS, [words![treeseal, "store", "fsck"], places].concat()),
-            side("cfsctl", words![cfsctl, "--repo", repository, "fsck"]),
+            Side::own(OURS, [words![treeseal, "store", "fsck"], places].concat()),
+            Side::own("cfsctl", words![cfsctl, "--repo", repository, "fsck"]),
         ],
         filesystem: None,
     }])

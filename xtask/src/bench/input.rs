@@ -28,6 +28,24 @@ pub(super) fn empty_directory(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| format!("creating {}", path.display()))
 }
 
+/// A tree of so many files, 200 to a directory, of up to 128 KiB: as many between any size and its
+/// double, and no two of the same content.
+pub(super) fn files(top: &Path, count: u32) -> Result<()> {
+    let mut random = Random::new(2);
+    let noise: Vec<u8> = (0..1 << 17).flat_map(|_| random.next().to_le_bytes()).collect();
+    for number in 0..count {
+        let directory = top.join(format!("usr/share/{}/{}", number / 4000, number / 200));
+        fs::create_dir_all(&directory)?;
+        let double = 1_usize << random.below(17);
+        let size = double + random.index_below(double);
+        let start = random.index_below(noise.len() - size);
+        let content = [&number.to_le_bytes(), &noise[start..start + size]].concat();
+        fs::write(directory.join(number.to_string()), content)
+            .with_context(|| format!("writing below {}", directory.display()))?;
+    }
+    Ok(())
+}
+
 /// A composefs dump of so many files.
 pub(super) fn dump(dir: &Path, files: u64) -> Result<PathBuf> {
     made_once(dir.join(format!("{files}.dump")), |out| gen_dump::write(files, out))

@@ -65,7 +65,7 @@ pub(super) fn circumstances(workspace: &Workspace, programs: &Programs) -> Resul
     Ok(format!(
         "- machine: {}, {} cores, {}, files on {}\n\
          - ours: {} at {}\n\
-         - peers: fsverity {}, composefs {} (Debian), {}\n",
+         - peers: fsverity {}, composefs {} (Debian), ostree {} (Debian), {}\n",
         cpu_model()?,
         std::thread::available_parallelism()?,
         first_line(Command::new("uname").arg("-sr"))?,
@@ -75,6 +75,7 @@ pub(super) fn circumstances(workspace: &Workspace, programs: &Programs) -> Resul
         first_line(Command::new(&programs.fsverity).arg("--version"))?
             .trim_start_matches("fsverity v"),
         programs.composefs_version,
+        programs.ostree_version,
         first_line(Command::new(&programs.cfsctl).arg("--version"))?,
     ))
 }

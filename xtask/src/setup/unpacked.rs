@@ -20,11 +20,15 @@ pub(super) struct Unpacked {
 pub(super) const COMPOSEFS: Unpacked =
     Unpacked { suite: "forky", package: "composefs", programs: &["mkcomposefs", "composefs-info"] };
 
+/// Of forky, the first suite whose `ostree` makes composefs images.
+pub(super) const OSTREE: Unpacked =
+    Unpacked { suite: "forky", package: "ostree", programs: &["ostree"] };
+
 /// Of trixie, the first suite that has it.
 const COSIGN: Unpacked = Unpacked { suite: "trixie", package: "cosign", programs: &["cosign"] };
 
 pub(super) fn unpack_all(peers: &Peers) -> Result<()> {
-    [COMPOSEFS, COSIGN].iter().try_for_each(|wanted| wanted.unpack(peers))
+    [COMPOSEFS, OSTREE, COSIGN].iter().try_for_each(|wanted| wanted.unpack(peers))
 }
 
 impl Unpacked {

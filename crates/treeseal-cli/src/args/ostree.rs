@@ -2,10 +2,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// Verify what OSTree repositories have
+use super::{Keys, Places};
+
+/// Verify what OSTree repositories have, and sign it
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ostree {
     Verify(OstreeVerify),
+    Sign(OstreeSign),
 }
 
 /// Verify a commit: its signatures, its ref, its age, every object, and its image
@@ -36,4 +39,23 @@ pub(crate) struct OstreeVerify {
     /// Directory of what is remembered: when the newest commit of a ref was made
     #[arg(long, value_name = "DIR", env = "TREESEAL_STATE", hide_env_values = true)]
     pub(crate) state: Option<PathBuf>,
+}
+
+/// Sign a commit, as `ostree sign` does
+///
+/// The signature is of Ed25519 and lies beside the commit, where everything else stays as it is. A key
+/// that has signed the commit is refused. Before each signature the signing log gets a line.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+        treeseal ostree sign /srv/repo exampleos/x86_64/stable --key release.pem")]
+pub(crate) struct OstreeSign {
+    /// The repository
+    pub(crate) repository: PathBuf,
+    /// A ref, REMOTE:REF, or the checksum of a commit
+    #[arg(value_name = "REF")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) keys: Keys,
+    #[command(flatten)]
+    pub(crate) places: Places,
 }

@@ -1,14 +1,19 @@
 use serde_json::json;
-use treeseal::ostree::{CommitRequest, KeySources, VerifiedCommit, verify_commit};
+use treeseal::ostree::{
+    CommitRequest, KeySources, SignedCommit, VerifiedCommit, sign_commit, verify_commit,
+};
 use treeseal::trust::PublicKey;
 
-use crate::args::{Ostree, OstreeVerify};
+use super::sign::key_places;
+use crate::args::{Ostree, OstreeSign, OstreeVerify};
 use crate::environment;
 use crate::output::{Failure, Outcome, Output, shown_name};
+use crate::passphrases::Sources;
 
 pub(super) fn run(arguments: &Ostree, output: &mut Output) -> Result<Outcome, Failure> {
     match arguments {
         Ostree::Verify(verify) => self::verify(verify, output),
+        Ostree::Sign(sign) => self::sign(sign, output),
     }
 }
 
@@ -74,6 +79,25 @@ fn report(verified: &VerifiedCommit, output: &mut Output) -> Result<(), Failure>
     output.line(format!("  {:<10} {image}, {stated}", "image"))?;
     let (names, objects) = (verified.tree.entry_count(), verified.tree.digest_count());
     output.line(format!("  {:<10} scan: every byte of {objects} objects, {names} names", "checked"))
+}
+
+fn sign(arguments: &OstreeSign, output: &mut Output) -> Result<Outcome, Failure> {
+    let locations = environment::locations(&arguments.places)?;
+    let places = key_places(&arguments.keys)?;
+    let mut passphrases = Sources::new(&arguments.keys.passphrase);
+    let OstreeSign { repository, name, .. } = arguments;
+    let signed = sign_commit(&locations, repository, name, &places, &mut passphrases)?;
+    let SignedCommit { checksum, signers } = signed;
+    let signers: Vec<String> = signers.iter().map(key_text).collect();
+    if output.is_json() {
+        output.json(&json!({ "commit": checksum.to_string(), "signers": signers }))?;
+        return Ok(Outcome::Yes);
+    }
+    output.line(format!("signed commit {checksum}"))?;
+    for signer in &signers {
+        output.line(format!("  {:<10} {signer}", "signed by"))?;
+    }
+    Ok(Outcome::Yes)
 }
 
 /// A key in one line: the content of its PEM.

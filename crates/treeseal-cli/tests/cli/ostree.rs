@@ -1,4 +1,4 @@
-//! `ostree verify`, with the commits in `vectors/ostree` and such as `ostree` makes here.
+//! `ostree verify` and `ostree sign`, with the commits in `vectors/ostree` and such as `ostree` makes here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -197,4 +197,88 @@ fn a_changed_object_is_refused_by_its_name() {
         assert!(refused > 0, "{extension}");
     }
     verify(&machine, &format!("{SECOND} --key good.pub")).ok();
+}
+
+/// A secret key as OSTree has them, from the seed `seed` times 32; beside it the public key.
+fn secret_key(machine: &Machine, name: &str, seed: u8) -> PathBuf {
+    // PKCS#8 of an Ed25519 key is these bytes before its seed.
+    let pkcs8 =
+        [&b"\x30\x2e\x02\x01\0\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20"[..], &[seed; 32]];
+    fs::write(machine.path("pkcs8"), pkcs8.concat()).unwrap();
+    let mut openssl = Command::new(program("openssl", "openssl"));
+    openssl.args(["pkey", "-pubout", "-outform", "DER", "-in"]).arg(machine.path("pkcs8"));
+    let spki = Run::of(openssl.args(["-inform", "DER"])).ok().stdout;
+    let public = &spki[spki.len() - 32..];
+    let path = machine.path(name);
+    fs::write(&path, base64(&[&[seed; 32][..], public].concat())).unwrap();
+    fs::write(path.with_extension("pub"), base64(public)).unwrap();
+    path
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use std::io::Write as _;
+    let mut command = Command::new(program("base64", "coreutils"));
+    command.arg("--wrap=0").stdin(std::process::Stdio::piped());
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(bytes).unwrap();
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+}
+
+fn metadata(machine: &Machine, checksum: &str) -> DetachedMetadata {
+    DetachedMetadata::parse(&fs::read(object(machine, checksum, "commitmeta")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_commit_is_signed_and_keeps_the_signatures_that_it_has() {
+    let machine = machine();
+    secret_key(&machine, "mine", 7);
+    let before = metadata(&machine, SECOND).signatures(ED25519).unwrap();
+    let text = machine.does(&format!("ostree sign archive {REF} --key mine")).ok().text();
+    assert!(text.starts_with(&format!("signed commit {SECOND}\n  signed by  MCow")), "{text}");
+    let after = metadata(&machine, SECOND).signatures(ED25519).unwrap();
+    assert_eq!(after[..before.len()], before);
+    assert_eq!(after.len(), before.len() + 1);
+    verify(&machine, &format!("{REF} --key mine.pub")).ok();
+    verify(&machine, &format!("{REF} --key good.pub")).ok();
+    machine.keys(&["alice"]);
+    machine.does(&format!("ostree sign archive {REF} --key alice.pem")).ok();
+    verify(&machine, &format!("{REF} --key alice.pub")).ok();
+    let log = machine.signing_log();
+    let line = log.last().unwrap();
+    assert_eq!((&line["kind"], &line["commit"]), (&"ostree-commit".into(), &SECOND.into()));
+}
+
+#[test]
+fn openssl_accepts_the_signature_over_the_bytes_of_the_commit() {
+    let machine = machine();
+    secret_key(&machine, "mine", 9);
+    machine.does(&format!("ostree sign archive {FIRST} --key mine")).ok();
+    let signatures = metadata(&machine, FIRST).signatures(ED25519).unwrap();
+    fs::write(machine.path("signature"), signatures.last().unwrap()).unwrap();
+    let mut openssl = Command::new(program("openssl", "openssl"));
+    openssl.args(["pkeyutl", "-verify", "-rawin", "-keyform", "DER", "-inkey"]);
+    openssl.arg(machine.path("pkcs8")).arg("-sigfile").arg(machine.path("signature"));
+    Run::of(openssl.arg("-in").arg(object(&machine, FIRST, "commit"))).ok();
+}
+
+#[test]
+fn a_commit_is_not_signed_twice_by_one_key_or_by_one_that_cannot() {
+    let machine = machine();
+    secret_key(&machine, "mine", 7);
+    let kept = fs::read(object(&machine, SECOND, "commitmeta")).unwrap();
+    let refused = |keys: &str, message: &str| {
+        machine.does(&format!("ostree sign archive {REF} {keys}")).expect_code(2).says(message);
+        assert_eq!(fs::read(object(&machine, SECOND, "commitmeta")).unwrap(), kept);
+        assert!(!machine.path("state/signing.log").exists());
+    };
+    let twice = format!("error: commit {SECOND} would have two signatures of the key ");
+    refused("--key mine --key mine", &twice);
+    fs::write(machine.path("halves"), base64(&[7; 64])).unwrap();
+    refused("--key halves", "caused by: its public half is not that of its secret half\n");
+    machine.keys(&["bob-p256"]);
+    refused("--key mine --key bob-p256.pem", ", and OSTree's signatures are made with Ed25519\n");
+    refused("--key good.pub", "caused by: it is no Ed25519 secret key: expected 64 bytes");
+    machine.does(&format!("ostree sign archive {REF} --key mine")).ok();
+    let again = machine.does(&format!("ostree sign archive {REF} --key mine"));
+    again.expect_code(2).says(&twice);
 }

@@ -25,7 +25,8 @@ impl SignatureKind {
         }
     }
 
-    const fn takes(self, key: &PublicKey) -> bool {
+    /// Whether a key makes signatures of the kind.
+    pub const fn takes(self, key: &PublicKey) -> bool {
         matches!(
             (self, key.algorithm()),
             (_, KeyAlgorithm::Ed25519) | (Self::Spki, KeyAlgorithm::EcdsaP256)

@@ -32,11 +32,19 @@ impl Checksum {
         &self.0
     }
 
+    /// 64 lower-case hexadecimal digits.
+    pub fn to_hex(&self) -> String {
+        const DIGITS: [char; 16] =
+            ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        nibbles.filter_map(|nibble| DIGITS.get(usize::from(nibble))).collect()
+    }
+
     /// Where an object lies below `objects`: `ab/cdef….EXTENSION`.
     pub fn object_path(&self, extension: &str) -> String {
-        let hex = self.to_string();
+        let hex = self.to_hex();
         let (directory, rest) = hex.split_at(2);
-        format!("{directory}/{rest}.{extension}")
+        [directory, "/", rest, ".", extension].concat()
     }
 }
 
@@ -50,7 +58,7 @@ const fn nibble(digit: u8) -> Option<u8> {
 
 impl fmt::Display for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&self.to_hex())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Files and symlinks, as each kind of repository keeps them.
 
+use core::cmp::Ordering;
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -74,16 +75,35 @@ impl FileObject<'_> {
         buffer: &mut [u8],
         mut each: impl FnMut(&[u8]),
     ) -> Result<FileHeader, OstreeError> {
-        let mut hasher = Hasher::new(HashAlgorithm::Sha256);
-        hasher.update(&self.header.to_bytes());
+        let mut hasher = self.hasher();
         if let Some(content) = self.content.take() {
-            let path = || self.path();
             let read = read_exactly(content, buffer, |piece| {
                 hasher.update(piece);
                 each(piece);
             });
-            read.map_err(|source| OstreeError::Read { path: path(), source })?;
+            read.map_err(|source| OstreeError::Read { path: self.path(), source })?;
         }
+        self.checked(hasher)
+    }
+
+    /// Reads the content into the front of `room`, which has room for one byte more than it has; else as
+    /// [`FileObject::read`] does.
+    pub(super) fn read_into(mut self, room: &mut [u8]) -> Result<FileHeader, OstreeError> {
+        let mut hasher = self.hasher();
+        if let Some(content) = self.content.take() {
+            let read = read_whole(content, room);
+            hasher.update(read.map_err(|source| OstreeError::Read { path: self.path(), source })?);
+        }
+        self.checked(hasher)
+    }
+
+    fn hasher(&self) -> Hasher {
+        let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+        hasher.update(&self.header.to_bytes());
+        hasher
+    }
+
+    fn checked(self, hasher: Hasher) -> Result<FileHeader, OstreeError> {
         let found = finish(hasher);
         if found != self.checksum {
             return Err(OstreeError::Differs { path: self.path(), found });
@@ -105,20 +125,45 @@ fn read_exactly(
     let Content { size, mut bytes } = content;
     let mut remaining = size;
     loop {
+        let length = read_some(&mut bytes, buffer)?;
+        if length == 0 {
+            break;
+        }
+        remaining = remaining.checked_sub(length as u64).ok_or_else(|| too_long(size))?;
+        each(buffer.get(..length).unwrap_or_default());
+    }
+    if remaining == 0 { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+/// Reads as many bytes as there should be into a buffer that has room for one more, and gives them.
+fn read_whole(content: Content, buffer: &mut [u8]) -> io::Result<&[u8]> {
+    let Content { size, mut bytes } = content;
+    let mut filled = 0;
+    while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
+        let length = read_some(&mut bytes, free)?;
+        if length == 0 {
+            break;
+        }
+        filled += length;
+    }
+    match (filled as u64).cmp(&size) {
+        Ordering::Less => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ordering::Equal => Ok(buffer.get(..filled).unwrap_or_default()),
+        Ordering::Greater => Err(too_long(size)),
+    }
+}
+
+fn read_some(bytes: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
         match bytes.read(buffer) {
-            Ok(0) if remaining == 0 => return Ok(()),
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(length) => {
-                let Some(rest) = remaining.checked_sub(length as u64) else {
-                    return Err(io::Error::other(format!("it has more than its {size} bytes")));
-                };
-                remaining = rest;
-                each(buffer.get(..length).unwrap_or_default());
-            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            read => return read,
         }
     }
+}
+
+fn too_long(size: u64) -> io::Error {
+    io::Error::other(format!("it has more than its {size} bytes"))
 }
 
 type Opened = (FileHeader, Option<Content>);
@@ -156,22 +201,22 @@ impl Opener<'_> {
 
     /// Everything as the filesystem has it.
     fn bare(&self) -> Result<Opened, OstreeError> {
-        let (directory, name) = self.place()?;
-        let stat = directory.stat_child(&name).map_err(|error| self.file_error(error))?;
-        if u32::from(stat.type_bits()) == S_IFLNK {
-            let mut buffer = XattrBuffer::default();
-            let xattrs = directory
-                .child_xattrs(&name, |_| true, &mut buffer)
-                .map_err(|error| self.file_error(error))?;
-            let target = directory.read_link(&name).map_err(|error| self.file_error(error))?;
-            return Ok((self.header(inode_of(&stat, xattrs), Some(target))?, None));
-        }
-        let (file, stat) = self.open_with_stat()?;
+        let Some((file, stat)) = self.open_unless_symlink()? else { return self.bare_symlink() };
         let mut buffer = XattrBuffer::default();
         let xattrs =
             file_xattrs(&file, |_| true, &mut buffer).map_err(|error| self.file_error(error))?;
         let header = self.header(inode_of(&stat, xattrs), None)?;
         Ok((header, Some(Content { size: stat.size, bytes: Box::new(file) })))
+    }
+
+    fn bare_symlink(&self) -> Result<Opened, OstreeError> {
+        let (directory, name) = self.place()?;
+        let failed = |error| self.file_error(error);
+        let stat = directory.stat_child(&name).map_err(failed)?;
+        let mut buffer = XattrBuffer::default();
+        let xattrs = directory.child_xattrs(&name, |_| true, &mut buffer).map_err(failed)?;
+        let target = directory.read_link(&name).map_err(failed)?;
+        Ok((self.header(inode_of(&stat, xattrs), Some(target))?, None))
     }
 
     /// The inode is in an attribute, and the target of a symlink in a file.
@@ -195,14 +240,12 @@ impl Opener<'_> {
 
     /// There is no owner and no attribute, and few bits of the mode.
     fn bare_user_only(&self) -> Result<Opened, OstreeError> {
-        let (directory, name) = self.place()?;
-        let stat = directory.stat_child(&name).map_err(|error| self.file_error(error))?;
         let inode = |mode| Inode { uid: 0, gid: 0, mode, xattrs: Vec::new() };
-        if u32::from(stat.type_bits()) == S_IFLNK {
+        let Some((file, stat)) = self.open_unless_symlink()? else {
+            let (directory, name) = self.place()?;
             let target = directory.read_link(&name).map_err(|error| self.file_error(error))?;
             return Ok((self.header(inode(S_IFLNK | 0o777), Some(target))?, None));
-        }
-        let (file, stat) = self.open_with_stat()?;
+        };
         let mode = S_IFREG | (u32::from(stat.mode) & USER_ONLY_BITS);
         let content = Content { size: stat.size, bytes: Box::new(file) };
         Ok((self.header(inode(mode), None)?, Some(content)))
@@ -217,9 +260,19 @@ impl Opener<'_> {
         directory.open_file(&name).map_err(|error| self.file_error(error))
     }
 
-    /// A regular file, whatever took its place since it was looked at.
     fn open_with_stat(&self) -> Result<(File, Stat), OstreeError> {
-        let file = self.open()?;
+        self.with_stat(self.open()?)
+    }
+
+    fn open_unless_symlink(&self) -> Result<Option<(File, Stat)>, OstreeError> {
+        let (directory, name) = self.place()?;
+        let opened =
+            directory.open_unless_symlink(&name).map_err(|error| self.file_error(error))?;
+        opened.map(|file| self.with_stat(file)).transpose()
+    }
+
+    /// A regular file; anything else is no content.
+    fn with_stat(&self, file: File) -> Result<(File, Stat), OstreeError> {
         let stat = stat_file(&file).map_err(|error| self.file_error(error))?;
         if u32::from(stat.type_bits()) != S_IFREG {
             return Err(self.malformed(ObjectError::Mode {

@@ -16,6 +16,6 @@ pub use checksum::Checksum;
 pub use detached::DetachedMetadata;
 pub use error::OstreeError;
 pub use gvariant::GvariantError;
-pub use object::{Commit, ObjectError};
+pub use object::{Commit, ObjectError, ObjectKind, check_object};
 pub use repository::{Mode, Repository};
 pub use tree::read_commit;

@@ -51,6 +51,29 @@ pub enum ObjectError {
     },
 }
 
+/// What is serialized in one form, and read in no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// A commit.
+    Commit,
+    /// The names in a directory.
+    DirTree,
+    /// Owner, mode and attributes of a directory.
+    DirMeta,
+    /// What comes before the content of a file in an archive.
+    ArchivedHeader,
+}
+
+/// Says what is wrong with bytes that should be an object. Its checksum is the caller's to compare.
+pub fn check_object(kind: ObjectKind, bytes: &[u8]) -> Result<(), ObjectError> {
+    match kind {
+        ObjectKind::Commit => Commit::parse(bytes).map(|_| ()),
+        ObjectKind::DirTree => DirTree::parse(bytes).map(|_| ()),
+        ObjectKind::DirMeta => Inode::parse_directory(bytes).map(|_| ()),
+        ObjectKind::ArchivedHeader => FileHeader::parse_archived(bytes).map(|_| ()),
+    }
+}
+
 /// An extended attribute: full name and value.
 pub(super) type Xattr = (Vec<u8>, Vec<u8>);
 

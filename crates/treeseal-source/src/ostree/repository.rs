@@ -132,8 +132,13 @@ impl Repository {
             Err(OstreeError::Missing { .. }) => return Ok(DetachedMetadata::default()),
             read => read?,
         };
-        let path = self.object_path(checksum, DETACHED);
+        let path = self.detached_metadata_path(checksum);
         DetachedMetadata::parse(&bytes).map_err(|source| OstreeError::Object { path, source })
+    }
+
+    /// Where that is kept.
+    pub fn detached_metadata_path(&self, checksum: &Checksum) -> PathBuf {
+        self.object_path(checksum, DETACHED)
     }
 
     pub(super) fn dir_tree(&self, checksum: &Checksum) -> Result<DirTree, OstreeError> {

@@ -8,8 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use treeseal_tree::{
     InodeId, Metadata, Mtime, Node, NodeContent, Tree, TreeBuilder, TreeError, XattrSetId,
 };
-use treeseal_verity::{Digester, FileDigest, Params};
+use treeseal_verity::{Batch, Digester, FileDigest, Params};
 
+use super::content::FileObject;
 use super::object::{FileHeader, Inode, SubDirectory, Xattr};
 use super::{Checksum, Commit, OstreeError, Repository};
 use crate::{Phase, Progress};
@@ -172,17 +173,13 @@ fn read_files(
 ) -> Result<Vec<ReadFile>, OstreeError> {
     let next = AtomicUsize::new(0);
     let worker = || {
-        let mut buffer = vec![0; BUFFER_BYTES];
-        let mut read = Vec::new();
+        let mut reader = Reader::new(repository, progress);
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(checksum) = objects.get(index) else { return Ok(read) };
-            match read_file(repository, checksum, &mut buffer, progress) {
-                Ok(file) => read.push((index, file)),
-                Err(error) => {
-                    next.store(objects.len(), Ordering::Relaxed);
-                    return Err(error);
-                }
+            let Some(checksum) = objects.get(index) else { return Ok(reader.finish()) };
+            if let Err(error) = reader.read(index, checksum) {
+                next.store(objects.len(), Ordering::Relaxed);
+                return Err(error);
             }
         }
     };
@@ -207,21 +204,77 @@ fn read_files(
     Ok(all.into_iter().map(|(_, file)| file).collect())
 }
 
-fn read_file(
-    repository: &Repository,
-    checksum: &Checksum,
-    buffer: &mut [u8],
-    progress: &Progress,
-) -> Result<ReadFile, OstreeError> {
-    let file = repository.file(checksum)?;
-    let size = file.size();
-    let mut digester = Digester::new(Params::default());
-    let header = file.read(buffer, |piece| {
-        digester.update(piece);
-        progress.add_bytes(piece.len() as u64);
-    })?;
-    progress.add_file();
-    Ok(ReadFile { header, size, digest: digester.finish().digest })
+/// What one thread reads.
+struct Reader<'a> {
+    repository: &'a Repository,
+    progress: &'a Progress,
+    params: Params,
+    buffer: Vec<u8>,
+    /// The content of `short`, which is hashed together.
+    batch: Batch,
+    /// Short files without their digests, each with its place among the objects.
+    short: Vec<(usize, FileHeader, u64)>,
+    read: Vec<(usize, ReadFile)>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(repository: &'a Repository, progress: &'a Progress) -> Self {
+        let params = Params::default();
+        let batch = Batch::new(params.clone());
+        let buffer = vec![0; BUFFER_BYTES];
+        Self { repository, progress, params, buffer, batch, short: Vec::new(), read: Vec::new() }
+    }
+
+    fn read(&mut self, index: usize, checksum: &Checksum) -> Result<(), OstreeError> {
+        let file = self.repository.file(checksum)?;
+        let size = file.size();
+        if self.params.is_short(size) {
+            self.read_short(index, file)?;
+        } else {
+            self.read_long(index, file)?;
+        }
+        self.progress.add_file();
+        Ok(())
+    }
+
+    fn read_short(&mut self, index: usize, file: FileObject<'_>) -> Result<(), OstreeError> {
+        let size = file.size();
+        let length = usize::try_from(size).unwrap_or(usize::MAX);
+        let with_one_more = length.saturating_add(1);
+        if self.batch.room(with_one_more).is_none() {
+            self.finish_short();
+        }
+        // An empty batch has room for every short file.
+        let room = self.batch.room(with_one_more).and_then(|room| room.get_mut(..with_one_more));
+        let header = file.read_into(room.unwrap_or_default())?;
+        self.batch.add(length);
+        self.short.push((index, header, size));
+        self.progress.add_bytes(size);
+        Ok(())
+    }
+
+    fn read_long(&mut self, index: usize, file: FileObject<'_>) -> Result<(), OstreeError> {
+        let size = file.size();
+        let mut digester = Digester::new(self.params.clone());
+        let header = file.read(&mut self.buffer, |piece| {
+            digester.update(piece);
+            self.progress.add_bytes(piece.len() as u64);
+        })?;
+        self.read.push((index, ReadFile { header, size, digest: digester.finish().digest }));
+        Ok(())
+    }
+
+    fn finish_short(&mut self) {
+        let files = self.short.drain(..).zip(self.batch.finish());
+        self.read.extend(
+            files.map(|((index, header, size), digest)| (index, ReadFile { header, size, digest })),
+        );
+    }
+
+    fn finish(mut self) -> Vec<(usize, ReadFile)> {
+        self.finish_short();
+        self.read
+    }
 }
 
 /// The tree in the making.

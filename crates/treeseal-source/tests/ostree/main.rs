@@ -14,6 +14,7 @@ use treeseal_verity::Params;
 
 mod made;
 mod tampered;
+mod usr;
 
 /// The ref of the vectors' commits.
 const REF: &str = "fixture/x86_64/stable";

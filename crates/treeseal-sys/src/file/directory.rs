@@ -45,17 +45,30 @@ impl Directory {
     }
 
     /// Opens a file in this directory for reading, without changing its time of last access where
-    /// that is allowed.
+    /// that is allowed. A symlink is not followed: it cannot be opened.
     pub fn open_file(&self, name: &[u8]) -> Result<File, FileError> {
         let name = component(name)?;
+        self.open_child(name).map_err(|errno| FileError::os(Operation::Open, name, errno))
+    }
+
+    /// Opens a file as [`open_file`](Self::open_file) does; `None` where it is a symlink. One call tells
+    /// what would else take another look at the file.
+    pub fn open_unless_symlink(&self, name: &[u8]) -> Result<Option<File>, FileError> {
+        let name = component(name)?;
+        match self.open_child(name) {
+            Err(Errno::LOOP) => Ok(None),
+            opened => opened.map(Some).map_err(|errno| FileError::os(Operation::Open, name, errno)),
+        }
+    }
+
+    fn open_child(&self, name: &[u8]) -> Result<File, Errno> {
         let flags = FILE_FLAGS | OFlags::NOFOLLOW;
-        match openat(self, name, flags | OFlags::NOATIME, Mode::empty()) {
+        let opened = match openat(self, name, flags | OFlags::NOATIME, Mode::empty()) {
             // Only the owner of a file and root may leave its time alone.
             Err(Errno::PERM) => openat(self, name, flags, Mode::empty()),
             opened => opened,
-        }
-        .map(File::from)
-        .map_err(|errno| FileError::os(Operation::Open, name, errno))
+        };
+        opened.map(File::from)
     }
 
     /// Opens the file at a relative path for reading. The way to it may hold neither symlinks nor

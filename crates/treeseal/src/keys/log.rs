@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use treeseal_source::ostree::Checksum;
 use treeseal_trust::json::Json;
 use treeseal_trust::{KeyId, Sha256Digest, Stream};
 
@@ -39,6 +40,11 @@ pub enum Signature<'a> {
     Root {
         /// Its version.
         version: u64,
+    },
+    /// A commit of an OSTree repository.
+    OstreeCommit {
+        /// Its name.
+        checksum: &'a Checksum,
     },
 }
 
@@ -91,6 +97,9 @@ impl Signature<'_> {
             Self::Seal { stream, sequence } => of_stream("seal", stream, *sequence),
             Self::Freshness { stream, sequence } => of_stream("freshness", stream, *sequence),
             Self::Root { version } => vec![("kind", "root".into()), ("version", (*version).into())],
+            Self::OstreeCommit { checksum } => {
+                vec![("kind", "ostree-commit".into()), ("commit", checksum.to_hex().into())]
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 use std::path::PathBuf;
 
-use treeseal_foreign::ostree::{KeyFileError, SignersError};
+use treeseal_foreign::ostree::{KeyFileError, SecretKeyError, SignersError};
 use treeseal_source::ostree::{Checksum, OstreeError};
 use treeseal_tree::display_path;
-use treeseal_trust::Timestamp;
+use treeseal_trust::{KeyAlgorithm, KeyId, Timestamp};
 use treeseal_verity::FileDigest;
 
 use super::SeenError;
@@ -23,6 +23,30 @@ pub enum CommitError {
         path: PathBuf,
         /// Why.
         source: KeyFileError,
+    },
+    /// A file of a secret key cannot be used.
+    #[error("cannot sign with the key in `{}`", path.display())]
+    SecretKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SecretKeyError,
+    },
+    /// OSTree has no such signatures.
+    #[error("the key {key} is one of {}, and OSTree's signatures are made with Ed25519", found.name())]
+    KeyKind {
+        /// The key.
+        key: KeyId,
+        /// Its algorithm.
+        found: KeyAlgorithm,
+    },
+    /// A signature of the key is there, or the key was named twice.
+    #[error("commit {commit} would have two signatures of the key {key}")]
+    SignedBefore {
+        /// The commit.
+        commit: Checksum,
+        /// The key.
+        key: KeyId,
     },
     /// There is no key that is trusted.
     #[error("there is no key that a commit could be signed by")]
@@ -137,6 +161,9 @@ impl CommitError {
                 "name files of public keys with --key, or put them where OSTree looks for them: \
                  /etc/ostree/trusted.ed25519"
                     .to_owned()
+            }
+            Self::KeyKind { .. } => {
+                "`treeseal key new FILE --type ed25519` makes one that can be used".to_owned()
             }
             Self::OtherRef { .. } => {
                 "find out who moved the ref; a commit that is named by its checksum is verified as what \

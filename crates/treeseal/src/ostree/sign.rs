@@ -1,0 +1,112 @@
+use std::path::Path;
+
+use treeseal_foreign::ostree::{Keys, SignatureKind, SignersError, parse_secret_key, signers};
+use treeseal_source::ostree::{Checksum, DetachedMetadata, Repository};
+use treeseal_trust::PublicKey;
+use zeroize::Zeroizing;
+
+use super::CommitError;
+use crate::files::{self, Readable};
+use crate::identity::open_or_own;
+use crate::keys::{KeyPlace, MAX_KEY_FILE, Passphrases, Signature, Signer};
+use crate::{Error, Locations};
+
+/// A commit that was signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedCommit {
+    /// The commit's name.
+    pub checksum: Checksum,
+    /// The keys that signed it now.
+    pub signers: Vec<PublicKey>,
+}
+
+/// The kind of signatures that are made.
+const KIND: SignatureKind = SignatureKind::Ed25519;
+
+/// What the text of a key file of this project begins with. Those of OSTree are base64 and nothing else.
+const PEM: &[u8] = b"-----BEGIN";
+
+/// Signs a commit with the keys at `places`, or with the machine's own, as `ostree sign` does: over the
+/// commit's bytes, in the metadata beside it, of which everything else stays.
+///
+/// Files of keys may be OSTree's own as well. A key that has signed the commit, or that OSTree's Ed25519
+/// signatures are not made with, is refused, and then nothing is signed.
+pub fn sign_commit(
+    locations: &Locations,
+    repository: &Path,
+    name: &str,
+    places: &[KeyPlace],
+    passphrases: &mut dyn Passphrases,
+) -> Result<SignedCommit, Error> {
+    let repository = Repository::open(repository).map_err(CommitError::from)?;
+    // Who signs at the same time in the same way waits, so no signature is lost.
+    let _lock = files::lock(&repository.path().join(".lock"))?;
+    let checksum = repository.resolve(name).map_err(CommitError::from)?;
+    let (_, commit) = repository.commit(&checksum).map_err(CommitError::from)?;
+    let mut metadata = repository.detached_metadata(&checksum).map_err(CommitError::from)?;
+    let keys = open(locations, places, passphrases)?;
+    let refused = |source| CommitError::Signers { commit: checksum, source };
+    for (signer, position) in keys.iter().zip(0..) {
+        require_ed25519(signer)?;
+        let is_named_before =
+            keys.iter().take(position).any(|other| other.public_key() == signer.public_key());
+        let has_signed = has_signed(signer.public_key(), &commit, &metadata).map_err(refused)?;
+        if is_named_before || has_signed {
+            return Err(
+                CommitError::SignedBefore { commit: checksum, key: signer.tuf_key().id() }.into()
+            );
+        }
+    }
+    let what = Signature::OstreeCommit { checksum: &checksum };
+    for signer in &keys {
+        let signature = signer.sign(&commit, &what, &locations.signing_log())?;
+        let added = metadata.add_signature(KIND.metadata_key(), &signature);
+        added.map_err(SignersError::from).map_err(refused)?;
+    }
+    let trusted = keys.iter().map(|signer| signer.public_key().clone()).collect();
+    let keys = Keys { trusted, revoked: Vec::new() };
+    let signers = signers(&commit, &metadata, &keys).map_err(refused)?;
+    let path = repository.detached_metadata_path(&checksum);
+    files::replace(&path, &metadata.to_bytes(), Readable::ByAll)?;
+    Ok(SignedCommit { checksum, signers })
+}
+
+fn open(
+    locations: &Locations,
+    places: &[KeyPlace],
+    passphrases: &mut dyn Passphrases,
+) -> Result<Vec<Signer>, Error> {
+    if places.is_empty() {
+        return open_or_own(locations, places, passphrases);
+    }
+    places.iter().map(|place| open_one(place, passphrases)).collect()
+}
+
+fn open_one(place: &KeyPlace, passphrases: &mut dyn Passphrases) -> Result<Signer, Error> {
+    if let KeyPlace::File(path) = place
+        && let Some(text) = files::read(path, MAX_KEY_FILE)?.map(Zeroizing::new)
+        && !text.trim_ascii_start().starts_with(PEM)
+    {
+        let failed = |source| CommitError::SecretKey { path: path.clone(), source };
+        return Ok(Signer::of_file(path.clone(), parse_secret_key(&text).map_err(failed)?));
+    }
+    Signer::open(place, passphrases)
+}
+
+fn require_ed25519(signer: &Signer) -> Result<(), CommitError> {
+    let key = signer.public_key();
+    if KIND.takes(key) {
+        return Ok(());
+    }
+    Err(CommitError::KeyKind { key: signer.tuf_key().id(), found: key.algorithm() })
+}
+
+/// Whether a signature of the key is there: another would count for nothing more.
+fn has_signed(
+    key: &PublicKey,
+    commit: &[u8],
+    metadata: &DetachedMetadata,
+) -> Result<bool, SignersError> {
+    let signatures = metadata.signatures(KIND.metadata_key())?;
+    Ok(signatures.iter().any(|signature| key.verify(commit, signature) == Ok(())))
+}
