@@ -44,7 +44,7 @@ fn every_object_of_usr_is_verified_in_every_mode_and_has_libostrees_image() {
         let repository = Repository::open(&path).unwrap();
         let (commit, tree) = read(&repository, made::BRANCH).unwrap();
         let checksum = repository.resolve(made::BRANCH).unwrap();
-        assert_eq!(first.get_or_insert_with(|| (path, checksum)).1, checksum, "{mode}");
+        assert_eq!(first.get_or_insert((path, checksum)).1, checksum, "{mode}");
         assert_eq!(commit.composefs_digest.unwrap().as_slice(), digest_of(&tree), "{mode}");
         assert!(tree.entry_count() > FILES, "{mode}: {} names", tree.entry_count());
     }
