@@ -3,6 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use treeseal_erofs::{ImageError, WriteError};
+use treeseal_source::ostree::OstreeError;
 use treeseal_source::{DumpReadError, ImportError};
 use treeseal_store::StoreError;
 use treeseal_sys::{
@@ -602,6 +603,12 @@ pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
 impl From<CommitError> for Error {
     fn from(error: CommitError) -> Self {
         Self::Commit(Box::new(error))
+    }
+}
+
+impl From<OstreeError> for Error {
+    fn from(error: OstreeError) -> Self {
+        CommitError::from(error).into()
     }
 }
 

@@ -19,11 +19,8 @@ pub(crate) enum Ostree {
 #[command(after_help = "Example:\n  \
         treeseal ostree verify /ostree/repo exampleos/x86_64/stable --key release.pub")]
 pub(crate) struct OstreeVerify {
-    /// The repository
-    pub(crate) repository: PathBuf,
-    /// A ref, REMOTE:REF, or the checksum of a commit
-    #[arg(value_name = "REF")]
-    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) commit: NamedCommit,
     /// File of public keys that are trusted [default: those where OSTree looks]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Vec<PathBuf>,
@@ -49,13 +46,20 @@ pub(crate) struct OstreeVerify {
 #[command(after_help = "Example:\n  \
         treeseal ostree sign /srv/repo exampleos/x86_64/stable --key release.pem")]
 pub(crate) struct OstreeSign {
+    #[command(flatten)]
+    pub(crate) commit: NamedCommit,
+    #[command(flatten)]
+    pub(crate) keys: Keys,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// Which commit is meant
+#[derive(Debug, Args)]
+pub(crate) struct NamedCommit {
     /// The repository
     pub(crate) repository: PathBuf,
     /// A ref, REMOTE:REF, or the checksum of a commit
     #[arg(value_name = "REF")]
     pub(crate) name: String,
-    #[command(flatten)]
-    pub(crate) keys: Keys,
-    #[command(flatten)]
-    pub(crate) places: Places,
 }

@@ -5,7 +5,7 @@ use treeseal::ostree::{
 use treeseal::trust::PublicKey;
 
 use super::sign::key_places;
-use crate::args::{Ostree, OstreeSign, OstreeVerify};
+use crate::args::{NamedCommit, Ostree, OstreeSign, OstreeVerify};
 use crate::environment;
 use crate::output::{Failure, Outcome, Output, shown_name};
 use crate::passphrases::Sources;
@@ -20,8 +20,8 @@ pub(super) fn run(arguments: &Ostree, output: &mut Output) -> Result<Outcome, Fa
 fn verify(arguments: &OstreeVerify, output: &mut Output) -> Result<Outcome, Failure> {
     let state = environment::state(arguments.state.as_deref())?;
     let request = CommitRequest {
-        repository: arguments.repository.clone(),
-        name: arguments.name.clone(),
+        repository: arguments.commit.repository.clone(),
+        name: arguments.commit.name.clone(),
         keys: KeySources {
             trusted: arguments.key.clone(),
             revoked: arguments.revoked.clone(),
@@ -34,7 +34,7 @@ fn verify(arguments: &OstreeVerify, output: &mut Output) -> Result<Outcome, Fail
     match verified.is_first_contact {
         Some(true) => output.note(&format!(
             "nothing was remembered of `{}` in `{}`: any commit that is signed would have been accepted",
-            arguments.name,
+            arguments.commit.name,
             state.display()
         )),
         Some(false) => {}
@@ -85,7 +85,7 @@ fn sign(arguments: &OstreeSign, output: &mut Output) -> Result<Outcome, Failure>
     let locations = environment::locations(&arguments.places)?;
     let places = key_places(&arguments.keys)?;
     let mut passphrases = Sources::new(&arguments.keys.passphrase);
-    let OstreeSign { repository, name, .. } = arguments;
+    let NamedCommit { repository, name } = &arguments.commit;
     let signed = sign_commit(&locations, repository, name, &places, &mut passphrases)?;
     let SignedCommit { checksum, signers } = signed;
     let signers: Vec<String> = signers.iter().map(key_text).collect();

@@ -3,6 +3,7 @@
 use core::cmp::Ordering;
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use flate2::read::DeflateDecoder;
 use treeseal_sys::{FileError, Stat, XattrBuffer, file_xattrs, read_file_limited, stat_file};
@@ -52,6 +53,11 @@ impl Repository {
             Mode::BareUserOnly => opener.bare_user_only(),
         }?;
         Ok(FileObject { repository: self, checksum: *checksum, header, content })
+    }
+
+    /// Where a file of a commit lies, for messages.
+    fn file_path(&self, checksum: &Checksum) -> PathBuf {
+        self.object_path(checksum, self.file_extension())
     }
 
     const fn file_extension(&self) -> &'static str {
@@ -111,8 +117,8 @@ impl FileObject<'_> {
         Ok(self.header)
     }
 
-    fn path(&self) -> std::path::PathBuf {
-        self.repository.object_path(&self.checksum, self.repository.file_extension())
+    fn path(&self) -> PathBuf {
+        self.repository.file_path(&self.checksum)
     }
 }
 
@@ -302,8 +308,8 @@ impl Opener<'_> {
         OstreeError::Object { path: self.path(), source }
     }
 
-    fn path(&self) -> std::path::PathBuf {
-        self.repository.object_path(self.checksum, self.repository.file_extension())
+    fn path(&self) -> PathBuf {
+        self.repository.file_path(self.checksum)
     }
 }
 

@@ -38,12 +38,12 @@ pub fn sign_commit(
     places: &[KeyPlace],
     passphrases: &mut dyn Passphrases,
 ) -> Result<SignedCommit, Error> {
-    let repository = Repository::open(repository).map_err(CommitError::from)?;
+    let repository = Repository::open(repository)?;
     // Who signs at the same time in the same way waits, so no signature is lost.
     let _lock = files::lock(&repository.path().join(".lock"))?;
-    let checksum = repository.resolve(name).map_err(CommitError::from)?;
-    let (_, commit) = repository.commit(&checksum).map_err(CommitError::from)?;
-    let mut metadata = repository.detached_metadata(&checksum).map_err(CommitError::from)?;
+    let checksum = repository.resolve(name)?;
+    let (_, commit) = repository.commit(&checksum)?;
+    let mut metadata = repository.detached_metadata(&checksum)?;
     let keys = open(locations, places, passphrases)?;
     let refused = |source| CommitError::Signers { commit: checksum, source };
     for (signer, position) in keys.iter().zip(0..) {

@@ -58,10 +58,10 @@ pub fn verify_commit(
     progress: &Progress,
 ) -> Result<VerifiedCommit, Error> {
     let keys = request.keys.read()?;
-    let repository = Repository::open(&request.repository).map_err(CommitError::from)?;
-    let checksum = repository.resolve(&request.name).map_err(CommitError::from)?;
-    let (commit, bytes) = repository.commit(&checksum).map_err(CommitError::from)?;
-    let metadata = repository.detached_metadata(&checksum).map_err(CommitError::from)?;
+    let repository = Repository::open(&request.repository)?;
+    let checksum = repository.resolve(&request.name)?;
+    let (commit, bytes) = repository.commit(&checksum)?;
+    let metadata = repository.detached_metadata(&checksum)?;
     let signers = signers(&bytes, &metadata, &keys)
         .map_err(|source| CommitError::Signers { commit: checksum, source })?;
     let time = Timestamp::from_unix(commit.timestamp)
@@ -74,7 +74,7 @@ pub fn verify_commit(
         require_time(&checksum, time, newest, &known.name)?;
         is_first_contact = Some(newest.is_none());
     }
-    let tree = read_commit(&repository, &commit, progress).map_err(CommitError::from)?;
+    let tree = read_commit(&repository, &commit, progress)?;
     let image = check_image(&checksum, &commit, &tree, request.image.as_deref())?;
     if let Some(known) = known_ref {
         seen::remember(state, known, time)?;
@@ -97,11 +97,12 @@ fn known_ref(request: &CommitRequest, checksum: &Checksum) -> Result<Option<Ref>
 fn require_ref(checksum: &Checksum, commit: &Commit, name: &str) -> Result<(), CommitError> {
     // The name that a remote's ref has there.
     let name = name.split_once(':').map_or(name, |(_, name)| name);
-    let bound = commit.ref_binding.clone().unwrap_or_default();
+    let bound = commit.ref_binding.as_deref().unwrap_or_default();
     if bound.iter().any(|bound| bound == name) {
         return Ok(());
     }
-    Err(CommitError::OtherRef { commit: *checksum, name: name.to_owned(), bound })
+    let (name, bound) = (name.to_owned(), bound.to_vec());
+    Err(CommitError::OtherRef { commit: *checksum, name, bound })
 }
 
 fn require_time(
@@ -127,7 +128,8 @@ fn check_image(
 ) -> Result<FileDigest, Error> {
     let writer = ImageWriter::new(tree, VersionChoice::Fixed(FormatVersion::V0))
         .map_err(|source| CommitError::NoImage { commit: *checksum, source })?;
-    let found = writer.digest(Params::with_algorithm(HashAlgorithm::Sha256));
+    let params = Params::with_algorithm(HashAlgorithm::Sha256);
+    let found = writer.digest(params.clone());
     if let Some(stated) = commit.composefs_digest
         && found.as_bytes() != stated
     {
@@ -135,7 +137,7 @@ fn check_image(
         return Err(CommitError::Digest { commit: *checksum, stated, found }.into());
     }
     if let Some(path) = file
-        && crate::digest_file(path, &Params::with_algorithm(HashAlgorithm::Sha256))? != found
+        && crate::digest_file(path, &params)? != found
     {
         let difference = first_difference(tree, &tree_of_image(path)?);
         return Err(CommitError::OtherImage { path: path.to_owned(), difference }.into());
