@@ -60,7 +60,7 @@ pub fn sign_commit(
     let what = Signature::OstreeCommit { checksum: &checksum };
     for signer in &keys {
         let signature = signer.sign(&commit, &what, &locations.signing_log())?;
-        let added = metadata.add_signature(KIND.metadata_key(), &signature);
+        let added = metadata.add_to_list(KIND.metadata_key(), &signature);
         added.map_err(SignersError::from).map_err(refused)?;
     }
     let trusted = keys.iter().map(|signer| signer.public_key().clone()).collect();
@@ -107,6 +107,6 @@ fn has_signed(
     commit: &[u8],
     metadata: &DetachedMetadata,
 ) -> Result<bool, SignersError> {
-    let signatures = metadata.signatures(KIND.metadata_key())?;
+    let signatures = metadata.list(KIND.metadata_key())?;
     Ok(signatures.iter().any(|signature| key.verify(commit, signature) == Ok(())))
 }
