@@ -1,5 +1,5 @@
-use super::{GvariantError, ObjectError};
 use super::gvariant::{array, dictionary, write_array, write_dictionary};
+use super::{GvariantError, ObjectError};
 
 /// What is kept beside a commit, `a{sv}`: signatures, and whatever else somebody put there.
 ///
