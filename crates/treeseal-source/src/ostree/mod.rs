@@ -13,6 +13,7 @@ mod repository;
 mod tree;
 
 pub use checksum::Checksum;
+pub use content::{ArchivedError, archived_checksum};
 pub use detached::DetachedMetadata;
 pub use error::OstreeError;
 pub use gvariant::GvariantError;
