@@ -8,8 +8,10 @@ mod content;
 mod detached;
 mod error;
 pub(crate) mod gvariant;
+mod keyfile;
 mod object;
 mod repository;
+mod sysroot;
 mod tree;
 
 pub use checksum::Checksum;
@@ -19,4 +21,5 @@ pub use error::OstreeError;
 pub use gvariant::GvariantError;
 pub use object::{Commit, ObjectError, ObjectKind, check_object};
 pub use repository::{Mode, Repository};
+pub use sysroot::{BootEntry, Composefs, Deployment, PrepareRoot, Sysroot, SysrootError};
 pub use tree::read_commit;
