@@ -7,8 +7,8 @@ use treeseal_erofs::{
     FirstName, Image, ImageError, ImageWriter, Index, Pages, VersionChoice, WalkOptions, check,
     to_tree, write_dump, write_list, write_objects,
 };
-use treeseal_foreign::ostree::{parse_keys, parse_secret_key};
-use treeseal_source::ostree::{DetachedMetadata, ObjectKind, check_object};
+use treeseal_foreign::ostree::{Keys, parse_keys, parse_secret_key, signers};
+use treeseal_source::ostree::{DetachedMetadata, ObjectKind, archived_checksum, check_object};
 use treeseal_tree::dump::{DumpParser, Strictness};
 
 /// Text after which a listing is given up: a small image may have long ones.
@@ -115,4 +115,23 @@ pub fn ostree_keys(bytes: &[u8]) {
         assert!(!keys.is_empty(), "a file without keys is refused");
     }
     let _ = parse_secret_key(bytes);
+}
+
+/// Reads what an archive keeps of a file, and unpacks it.
+pub fn ostree_archived(bytes: &[u8]) {
+    let _ = archived_checksum(bytes);
+}
+
+/// Two lines of test keys, as `vectors/ostree` has them.
+const TEST_KEYS: &str = concat!(
+    include_str!("../../vectors/ostree/good.pub"),
+    include_str!("../../vectors/ostree/third.pub"),
+);
+
+/// Judges what is kept beside a commit. Nobody has signed the one here.
+pub fn ostree_signatures(bytes: &[u8]) {
+    let Ok(metadata) = DetachedMetadata::parse(bytes) else { return };
+    let trusted = parse_keys(TEST_KEYS.as_bytes()).expect("these are keys");
+    let keys = Keys { trusted, revoked: Vec::new() };
+    assert!(signers(b"a commit", &metadata, &keys).is_err(), "nobody has signed it");
 }

@@ -20,14 +20,61 @@ pub(super) struct FileObject<'r> {
     repository: &'r Repository,
     checksum: Checksum,
     header: FileHeader,
-    content: Option<Content>,
+    content: Option<Content<'static>>,
 }
 
 /// The content of a regular file.
-struct Content {
+struct Content<'c> {
     /// As the filesystem or the header says.
     size: u64,
-    bytes: Box<dyn Read>,
+    bytes: Box<dyn Read + 'c>,
+}
+
+/// A file in an archive that cannot be read, or understood.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchivedError {
+    /// Its bytes cannot be read, or its content is not deflated.
+    #[error("it cannot be read")]
+    Read(#[from] io::Error),
+    /// It is no file of an archive.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+}
+
+/// The checksum of a file whose bytes are those that an archive has of it. What is unpacked is hashed in
+/// pieces, and is no more than the size that the header states.
+pub fn archived_checksum(bytes: &[u8]) -> Result<Checksum, ArchivedError> {
+    let (header, content) = open_archived(bytes)?;
+    let mut hasher = header_hasher(&header);
+    if let Some(content) = content {
+        read_exactly(content, &mut [0; 8192], |piece| hasher.update(piece))?;
+    }
+    Ok(finish(hasher))
+}
+
+/// Reads what comes before the content: length, four bytes of zero, header. Then the content of a regular
+/// file is there, deflated.
+fn open_archived<'c>(
+    mut file: impl Read + 'c,
+) -> Result<(FileHeader, Option<Content<'c>>), ArchivedError> {
+    let mut prefix = [0; 8];
+    file.read_exact(&mut prefix)?;
+    let [a, b, c, d, padding @ ..] = prefix;
+    let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+    if length > MAX_HEADER || padding != [0; 4] {
+        return Err(ObjectError::Content.into());
+    }
+    let mut header = vec![0; length];
+    file.read_exact(&mut header)?;
+    let (header, size) = FileHeader::parse_archived(&header)?;
+    if header.target.is_none() {
+        let bytes = Box::new(DeflateDecoder::new(file));
+        return Ok((header, Some(Content { size, bytes })));
+    }
+    if size != 0 {
+        return Err(ObjectError::Content.into());
+    }
+    Ok((header, None))
 }
 
 /// The largest header of an archived file, in bytes: more attributes than an inode can have.
@@ -81,7 +128,7 @@ impl FileObject<'_> {
         buffer: &mut [u8],
         mut each: impl FnMut(&[u8]),
     ) -> Result<FileHeader, OstreeError> {
-        let mut hasher = self.hasher();
+        let mut hasher = header_hasher(&self.header);
         if let Some(content) = self.content.take() {
             let read = read_exactly(content, buffer, |piece| {
                 hasher.update(piece);
@@ -95,18 +142,12 @@ impl FileObject<'_> {
     /// Reads the content into the front of `room`, which has room for one byte more than it has; else as
     /// [`FileObject::read`] does.
     pub(super) fn read_into(mut self, room: &mut [u8]) -> Result<FileHeader, OstreeError> {
-        let mut hasher = self.hasher();
+        let mut hasher = header_hasher(&self.header);
         if let Some(content) = self.content.take() {
             let read = read_whole(content, room);
             hasher.update(read.map_err(|source| OstreeError::Read { path: self.path(), source })?);
         }
         self.checked(hasher)
-    }
-
-    fn hasher(&self) -> Hasher {
-        let mut hasher = Hasher::new(HashAlgorithm::Sha256);
-        hasher.update(&self.header.to_bytes());
-        hasher
     }
 
     fn checked(self, hasher: Hasher) -> Result<FileHeader, OstreeError> {
@@ -122,9 +163,16 @@ impl FileObject<'_> {
     }
 }
 
+/// Hashes what comes before the content in a checksum.
+fn header_hasher(header: &FileHeader) -> Hasher {
+    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+    hasher.update(&header.to_bytes());
+    hasher
+}
+
 /// Reads as many bytes as there should be. Never more, whatever a compressed file has in it.
 fn read_exactly(
-    content: Content,
+    content: Content<'_>,
     buffer: &mut [u8],
     mut each: impl FnMut(&[u8]),
 ) -> io::Result<()> {
@@ -142,7 +190,7 @@ fn read_exactly(
 }
 
 /// Reads as many bytes as there should be into a buffer that has room for one more, and gives them.
-fn read_whole(content: Content, buffer: &mut [u8]) -> io::Result<&[u8]> {
+fn read_whole<'b>(content: Content<'_>, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
     let Content { size, mut bytes } = content;
     let mut filled = 0;
     while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
@@ -172,7 +220,7 @@ fn too_long(size: u64) -> io::Error {
     io::Error::other(format!("it has more than its {size} bytes"))
 }
 
-type Opened = (FileHeader, Option<Content>);
+type Opened = (FileHeader, Option<Content<'static>>);
 
 /// Opens one object, by each of the modes.
 struct Opener<'r> {
@@ -181,28 +229,11 @@ struct Opener<'r> {
 }
 
 impl Opener<'_> {
-    /// Length, four bytes of zero, header, and the content of a regular file, deflated.
     fn archived(&self) -> Result<Opened, OstreeError> {
-        let mut file = self.open()?;
-        let mut prefix = [0; 8];
-        file.read_exact(&mut prefix).map_err(|source| self.read_error(source))?;
-        let [a, b, c, d, padding @ ..] = prefix;
-        let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
-        if length > MAX_HEADER || padding != [0; 4] {
-            return Err(self.malformed(ObjectError::Content));
-        }
-        let mut header = vec![0; length];
-        file.read_exact(&mut header).map_err(|source| self.read_error(source))?;
-        let (header, size) =
-            FileHeader::parse_archived(&header).map_err(|error| self.malformed(error))?;
-        if header.target.is_none() {
-            let bytes = Box::new(DeflateDecoder::new(file));
-            return Ok((header, Some(Content { size, bytes })));
-        }
-        if size != 0 {
-            return Err(self.malformed(ObjectError::Content));
-        }
-        Ok((header, None))
+        open_archived(self.open()?).map_err(|error| match error {
+            ArchivedError::Read(source) => OstreeError::Read { path: self.path(), source },
+            ArchivedError::Object(source) => self.malformed(source),
+        })
     }
 
     /// Everything as the filesystem has it.
@@ -298,10 +329,6 @@ impl Opener<'_> {
 
     fn file_error(&self, error: FileError) -> OstreeError {
         self.repository.object_error(self.checksum, self.repository.file_extension())(error)
-    }
-
-    fn read_error(&self, source: io::Error) -> OstreeError {
-        OstreeError::Read { path: self.path(), source }
     }
 
     fn malformed(&self, source: ObjectError) -> OstreeError {

@@ -8,14 +8,18 @@ mod content;
 mod detached;
 mod error;
 pub(crate) mod gvariant;
+mod keyfile;
 mod object;
 mod repository;
+mod sysroot;
 mod tree;
 
 pub use checksum::Checksum;
+pub use content::{ArchivedError, archived_checksum};
 pub use detached::DetachedMetadata;
 pub use error::OstreeError;
 pub use gvariant::GvariantError;
 pub use object::{Commit, ObjectError, ObjectKind, check_object};
 pub use repository::{Mode, Repository};
+pub use sysroot::{BootEntry, Composefs, Deployment, PrepareRoot, Sysroot, SysrootError};
 pub use tree::read_commit;

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use treeseal_sys::{Directory, FileError, read_file_limited};
 use treeseal_verity::{HashAlgorithm, Hasher};
 
+use super::keyfile;
 use super::object::{DirTree, Inode};
 use super::{Checksum, Commit, DetachedMetadata, ObjectError, OstreeError};
 
@@ -253,34 +254,18 @@ fn is_ref(name: &str) -> bool {
 /// The mode in a repository's configuration, a file of groups and keys as GLib's `GKeyFile` reads it.
 fn mode_of(config: &[u8]) -> Result<Mode, String> {
     let config = str::from_utf8(config).map_err(|_| "config is no text".to_owned())?;
-    let version = core_value(config, "repo_version").unwrap_or_default();
+    let value = |key| keyfile::value(config, "core", key);
+    let version = value("repo_version").unwrap_or_default();
     if version != "1" {
         return Err(format!("its repo_version is `{}` and not 1", version.escape_debug()));
     }
-    match core_value(config, "mode") {
+    match value("mode") {
         Some("archive" | "archive-z2") => Ok(Mode::Archive),
         None | Some("bare") => Ok(Mode::Bare),
         Some("bare-user") => Ok(Mode::BareUser),
         Some("bare-user-only") => Ok(Mode::BareUserOnly),
         Some(other) => Err(format!("its mode `{}` is not read here", other.escape_debug())),
     }
-}
-
-/// The last value of a key of the group `core`.
-fn core_value<'a>(config: &'a str, key: &str) -> Option<&'a str> {
-    let mut is_core = false;
-    let mut value = None;
-    for line in config.lines().map(str::trim) {
-        if line.starts_with('[') {
-            is_core = line == "[core]";
-        } else if is_core
-            && let Some((name, text)) = line.split_once('=')
-            && name.trim_end() == key
-        {
-            value = Some(text.trim_start());
-        }
-    }
-    value
 }
 
 fn cause(error: &FileError) -> String {

@@ -13,6 +13,7 @@ use treeseal_tree::Tree;
 use treeseal_verity::Params;
 
 mod made;
+mod sysroot;
 mod tampered;
 mod usr;
 

@@ -3,6 +3,8 @@
 use super::*;
 use std::fs;
 
+use treeseal_source::ostree::archived_checksum;
+
 /// Objects of the first commit, by their extension in the archive: those that a walk meets.
 fn objects(unpacked: &Unpacked, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -120,4 +122,15 @@ fn a_file_that_unpacks_to_more_than_it_says_is_not_read_on() {
     }
     let error = read_error(&unpacked);
     assert!(error.contains("it has more than its "), "{error}");
+}
+
+#[test]
+fn the_bytes_of_an_archived_file_give_its_name() {
+    let unpacked = Unpacked::new("archive");
+    for object in objects(&unpacked, "filez") {
+        let bytes = fs::read(&object).unwrap();
+        let checksum = archived_checksum(&bytes).unwrap();
+        assert_eq!(object, unpacked.object(&checksum.to_string(), "filez"));
+        assert!(archived_checksum(&bytes[..bytes.len() - 1]).is_err(), "{}", object.display());
+    }
 }
