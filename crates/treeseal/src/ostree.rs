@@ -2,16 +2,21 @@
 //! they are mounted as.
 
 mod change;
+mod deploy;
 mod embed;
 mod error;
 mod keys;
 mod seals;
 mod seen;
 mod sign;
+mod sysroot;
 #[cfg(test)]
 mod tests;
 mod verify;
 
+pub use deploy::{
+    DeploymentRequest, ImageCheck, SealedEntry, Unsealed, VerifiedDeployment, verify_deployment,
+};
 pub(crate) use embed::put_beside;
 pub use embed::{EmbeddedSeal, embed_seal};
 pub use error::CommitError;
@@ -19,5 +24,6 @@ pub use keys::KeySources;
 pub use seals::{CommitSeal, RefusedSeal, SealPlace, SealProblem, store_of_repository};
 pub use seen::SeenError;
 pub use sign::{SignedCommit, sign_commit};
+pub use sysroot::{Deployment, EntryProblem};
 pub(crate) use verify::image_digest;
 pub use verify::{CommitRequest, VerifiedCommit, verify_commit};

@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Keys, Places};
 
@@ -11,6 +11,7 @@ pub(crate) enum Ostree {
     Verify(OstreeVerify),
     Sign(OstreeSign),
     Embed(OstreeEmbed),
+    DeployVerify(OstreeDeployVerify),
 }
 
 /// Verify a commit: who vouches for it, its ref, its age, every object, and its image
@@ -92,6 +93,42 @@ pub(crate) struct OstreeSign {
     pub(crate) keys: Keys,
     #[command(flatten)]
     pub(crate) places: Places,
+}
+
+/// Verify that a deployment is sealed, and that the boot loader leads to no other
+///
+/// For a hook that runs after `ostree admin deploy`. The digest by which the kernel checks the
+/// deployment's image must be the sealed one. Of the other deployments to which entries of the boot
+/// loader lead, the trust root must accept the seals; that they are older does not matter. Nothing is
+/// remembered. Exit code 1 names all that are not sealed.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+        treeseal ostree deploy-verify / --stream example/os/x86_64/stable")]
+pub(crate) struct OstreeDeployVerify {
+    /// The root of the system, which has `ostree` and `boot`
+    pub(crate) sysroot: PathBuf,
+    /// The stream that the deployments must be sealed for
+    #[arg(long)]
+    pub(crate) stream: String,
+    /// The directory of the deployment [default: the one that is booted by default]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) deployment: Option<PathBuf>,
+    /// What checks the images: kernel, or scan, which reads them now and checks nothing later
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    #[arg(hide_possible_values = true)]
+    pub(crate) enforce: EnforceImage,
+    #[command(flatten)]
+    pub(crate) judges: Judges,
+}
+
+/// What checks the image of a deployment.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum EnforceImage {
+    /// fs-verity, whenever it is read
+    #[default]
+    Kernel,
+    /// This command, once
+    Scan,
 }
 
 /// Which commit is meant

@@ -3,14 +3,18 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use treeseal::Locations;
 use treeseal::ostree::{
-    CommitRequest, CommitSeal, EmbeddedSeal, KeySources, SealPlace, SignedCommit, VerifiedCommit,
-    embed_seal, sign_commit, verify_commit,
+    CommitRequest, CommitSeal, DeploymentRequest, EmbeddedSeal, ImageCheck, KeySources, SealPlace,
+    SealedEntry, SignedCommit, VerifiedCommit, VerifiedDeployment, embed_seal, sign_commit,
+    verify_commit, verify_deployment,
 };
 use treeseal::trust::{PublicKey, Signers};
 
 use super::sign::{key_places, named};
 use super::{note_first_contact, stream};
-use crate::args::{Judges, NamedCommit, Ostree, OstreeEmbed, OstreeSign, OstreeVerify, Places};
+use crate::args::{
+    EnforceImage, Judges, NamedCommit, Ostree, OstreeDeployVerify, OstreeEmbed, OstreeSign,
+    OstreeVerify, Places,
+};
 use crate::environment;
 use crate::output::{Failure, Outcome, Output, shown_name};
 use crate::passphrases::Sources;
@@ -20,6 +24,7 @@ pub(super) fn run(arguments: &Ostree, output: &mut Output) -> Result<Outcome, Fa
         Ostree::Verify(verify) => self::verify(verify, output),
         Ostree::Sign(sign) => self::sign(sign, output),
         Ostree::Embed(embed) => self::embed(embed, output),
+        Ostree::DeployVerify(verify) => deploy_verify(verify, output),
     }
 }
 
@@ -160,6 +165,69 @@ fn embed(arguments: &OstreeEmbed, output: &mut Output) -> Result<Outcome, Failur
         output.line(format!("{stream} sequence {sequence} is beside commit {checksum}"))?;
     }
     Ok(Outcome::Yes)
+}
+
+fn deploy_verify(arguments: &OstreeDeployVerify, output: &mut Output) -> Result<Outcome, Failure> {
+    let locations = judges(&arguments.judges, true)?;
+    let (check, enforcement) = match arguments.enforce {
+        EnforceImage::Kernel => (ImageCheck::Kernel, "kernel"),
+        EnforceImage::Scan => (ImageCheck::Scan, "scan"),
+    };
+    let request = DeploymentRequest {
+        sysroot: arguments.sysroot.clone(),
+        stream: stream(&arguments.stream)?,
+        deployment: arguments.deployment.clone(),
+        check,
+    };
+    let verified = verify_deployment(&locations, &request)?;
+    if check == ImageCheck::Scan {
+        output
+            .note("the images were read now: nothing here says that the kernel checks them later");
+    }
+    for file in &verified.others {
+        output
+            .note(&format!("`{}` boots no deployment: nothing was asked of it", shown_name(file)));
+    }
+    if output.is_json() {
+        output.json(&deployment_as_json(&verified, enforcement))?;
+    } else {
+        write_deployment(&verified, enforcement, output)?;
+    }
+    Ok(Outcome::Yes)
+}
+
+fn write_deployment(
+    verified: &VerifiedDeployment,
+    enforcement: &str,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    output.line(format!("verified {}", verified.deployment))?;
+    write_seal(&verified.seal, output)?;
+    output.line(format!("  {:<10} {}, {enforcement}", "image", verified.image))?;
+    for SealedEntry { file, deployment, sequence } in &verified.entries {
+        let file = shown_name(file);
+        output.line(format!("  {:<10} {file} sequence {sequence}, {deployment}", "boots"))?;
+    }
+    Ok(())
+}
+
+fn deployment_as_json(verified: &VerifiedDeployment, enforcement: &str) -> Value {
+    let entry = |entry: &SealedEntry| {
+        json!({
+            "file": entry.file,
+            "deployment": entry.deployment.to_string(),
+            "sequence": entry.sequence.number(),
+        })
+    };
+    json!({
+        "deployment": verified.deployment.to_string(),
+        "commit": verified.deployment.commit.to_string(),
+        "image": verified.image.to_string(),
+        "enforcement": enforcement,
+        "seal": seal_as_json(&verified.seal),
+        "entries": verified.entries.iter().map(entry).collect::<Vec<_>>(),
+        "others": verified.others,
+    })
 }
 
 fn sign(arguments: &OstreeSign, output: &mut Output) -> Result<Outcome, Failure> {

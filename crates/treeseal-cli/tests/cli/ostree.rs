@@ -11,12 +11,12 @@ use treeseal::source::ostree::DetachedMetadata;
 use crate::support::{Machine, Run};
 
 const ED25519: &str = "ostree.sign.ed25519";
-const REF: &str = "fixture/x86_64/stable";
-const FIRST: &str = "aab40b14bf2d468066283f133c1f95f68c7469f727b16637cbae217109c56792";
-const SECOND: &str = "1ef25641152323996ac56d1a6081bf4392a090774b63be369637a6fca59e8c99";
+pub(crate) const REF: &str = "fixture/x86_64/stable";
+pub(crate) const FIRST: &str = "aab40b14bf2d468066283f133c1f95f68c7469f727b16637cbae217109c56792";
+pub(crate) const SECOND: &str = "1ef25641152323996ac56d1a6081bf4392a090774b63be369637a6fca59e8c99";
 
 /// A machine with the repository of the vectors, `archive`, and their keys.
-fn machine() -> Machine {
+pub(crate) fn machine() -> Machine {
     let machine = Machine::new();
     let vectors = repository().join("vectors/ostree");
     let mut tar = Command::new(program("tar", "tar"));
@@ -28,12 +28,12 @@ fn machine() -> Machine {
     machine
 }
 
-fn object(machine: &Machine, checksum: &str, extension: &str) -> PathBuf {
+pub(crate) fn object(machine: &Machine, checksum: &str, extension: &str) -> PathBuf {
     let (prefix, rest) = checksum.split_at(2);
     machine.path(&format!("archive/objects/{prefix}/{rest}.{extension}"))
 }
 
-fn set_ref(machine: &Machine, name: &str, checksum: &str) {
+pub(crate) fn set_ref(machine: &Machine, name: &str, checksum: &str) {
     fs::write(machine.path(&format!("archive/refs/heads/{name}")), format!("{checksum}\n"))
         .unwrap();
 }
@@ -152,7 +152,7 @@ fn objects(machine: &Machine, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-fn change_last_byte(path: &Path) {
+pub(crate) fn change_last_byte(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(path, bytes).unwrap();
@@ -224,7 +224,7 @@ fn base64(bytes: &[u8]) -> String {
     String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
 }
 
-fn metadata(machine: &Machine, checksum: &str) -> DetachedMetadata {
+pub(crate) fn metadata(machine: &Machine, checksum: &str) -> DetachedMetadata {
     DetachedMetadata::parse(&fs::read(object(machine, checksum, "commitmeta")).unwrap()).unwrap()
 }
 

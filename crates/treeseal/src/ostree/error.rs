@@ -6,8 +6,8 @@ use treeseal_tree::display_path;
 use treeseal_trust::{KeyAlgorithm, KeyId, Stream, Timestamp};
 use treeseal_verity::FileDigest;
 
-use super::{RefusedSeal, SeenError};
-use crate::Answer;
+use super::{EntryProblem, RefusedSeal, SeenError, Unsealed};
+use crate::{Answer, Error};
 
 /// Why a commit is not verified.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +142,23 @@ pub enum CommitError {
         /// The seals that were looked at.
         refused: Vec<RefusedSeal>,
     },
+    /// No entry of the boot loader leads to a deployment.
+    #[error("no entry of the boot loader of `{}` leads to a deployment", path.display())]
+    NoDeployment {
+        /// The root of the system.
+        path: PathBuf,
+    },
+    /// A directory is no deployment of the system.
+    #[error("the deployment: {0}")]
+    Entry(#[from] EntryProblem),
+    /// A deployment is not sealed, or entries of the boot loader lead to one that is not.
+    #[error("not sealed for `{stream}`: {}", list_unsealed(unsealed))]
+    Unsealed {
+        /// The stream.
+        stream: Stream,
+        /// What is not sealed.
+        unsealed: Vec<Unsealed>,
+    },
     /// More trust roots than are read beside a commit, or put there.
     #[error("`{}` has more than {limit} trust roots", path.display())]
     TooManyRoots {
@@ -181,6 +198,12 @@ impl CommitError {
             {
                 Answer::No
             }
+            Self::Unsealed { unsealed, .. }
+                if unsealed.iter().all(|unsealed| unsealed.reason.answer() == Answer::No) =>
+            {
+                Answer::No
+            }
+            Self::NoDeployment { .. } | Self::Entry(_) => Answer::No,
             _ => Answer::Unknown,
         }
     }
@@ -191,6 +214,18 @@ impl CommitError {
             Self::NoKeys => {
                 "name files of public keys with --key, or put them where OSTree looks for them: \
                  /etc/ostree/trusted.ed25519"
+                    .to_owned()
+            }
+            Self::Unsealed { unsealed, .. }
+                if unsealed.iter().any(|unsealed| matches!(*unsealed.reason, Error::Verity { .. })) =>
+            {
+                "the kernel does not check such an image when it is used; `--enforce scan` reads it now, \
+                 and nothing checks it later"
+                    .to_owned()
+            }
+            Self::Unsealed { .. } => {
+                "`ostree admin undeploy N` takes the N-th deployment away, of those that `ostree admin \
+                 status` lists, counted from 0"
                     .to_owned()
             }
             Self::NotSealed { stream, .. } => format!(
@@ -243,6 +278,13 @@ fn list_refused(refused: &[RefusedSeal]) -> String {
             .collect::<Vec<_>>()
             .join("; "),
     }
+}
+
+fn list_unsealed(unsealed: &[Unsealed]) -> String {
+    let line = |unsealed: &Unsealed| {
+        format!("{}: {}", unsealed.what, crate::causes(&*unsealed.reason).join(": "))
+    };
+    unsealed.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
 fn first_difference(difference: &Option<(Vec<u8>, String)>) -> String {
