@@ -23,7 +23,7 @@ pub use error::CommitError;
 pub use keys::KeySources;
 pub use seals::{CommitSeal, RefusedSeal, SealPlace, SealProblem, store_of_repository};
 pub use seen::SeenError;
-pub use sign::{SignedCommit, sign_commit};
+pub use sign::{SignedCommit, attach_signature, sign_commit, write_request};
 pub use sysroot::{Deployment, EntryProblem};
 pub(crate) use verify::image_digest;
 pub use verify::{CommitRequest, VerifiedCommit, verify_commit};

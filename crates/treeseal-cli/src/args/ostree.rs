@@ -82,13 +82,26 @@ pub(crate) struct OstreeEmbed {
 /// Sign a commit, as `ostree sign` does
 ///
 /// The signature is of Ed25519 and lies beside the commit, where everything else stays as it is. A key
-/// that has signed the commit is refused. Before each signature the signing log gets a line.
+/// that has signed the commit is refused. Before each signature the signing log gets a line. Where the
+/// key is elsewhere, --unsigned writes what is to be signed, and --attach adds what comes back.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
-        treeseal ostree sign /srv/repo exampleos/x86_64/stable --key release.pem")]
+        treeseal ostree sign /srv/repo exampleos/x86_64/stable --key release.pem\n  \
+        treeseal ostree sign /srv/repo exampleos/x86_64/stable --unsigned commit\n  \
+        openssl pkeyutl -sign -rawin -inkey release.pem -in commit -out signature\n  \
+        treeseal ostree sign /srv/repo exampleos/x86_64/stable --attach signature --by release.pub")]
 pub(crate) struct OstreeSign {
     #[command(flatten)]
     pub(crate) commit: NamedCommit,
+    /// Sign nothing, and write the bytes that are to be signed to this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "attach"])]
+    pub(crate) unsigned: Option<PathBuf>,
+    /// Add this signature, 64 bytes, that was made elsewhere
+    #[arg(long, value_name = "FILE", requires = "by", conflicts_with = "key")]
+    pub(crate) attach: Option<PathBuf>,
+    /// File of public keys, one of which made it
+    #[arg(long, value_name = "FILE", requires = "attach")]
+    pub(crate) by: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) keys: Keys,
     #[command(flatten)]

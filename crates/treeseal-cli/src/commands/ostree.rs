@@ -1,15 +1,16 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use treeseal::Locations;
 use treeseal::ostree::{
     CommitRequest, CommitSeal, DeploymentRequest, EmbeddedSeal, ImageCheck, KeySources, SealPlace,
-    SealedEntry, SignedCommit, VerifiedCommit, VerifiedDeployment, embed_seal, sign_commit,
-    verify_commit, verify_deployment,
+    SealedEntry, SignedCommit, VerifiedCommit, VerifiedDeployment, attach_signature, embed_seal,
+    sign_commit, verify_commit, verify_deployment, write_request,
 };
+use treeseal::source::ostree::Checksum;
 use treeseal::trust::{PublicKey, Signers};
 
-use super::sign::{key_places, named};
+use super::sign::{key_places, named, read_signature};
 use super::{note_first_contact, stream};
 use crate::args::{
     EnforceImage, Judges, NamedCommit, Ostree, OstreeDeployVerify, OstreeEmbed, OstreeSign,
@@ -231,11 +232,45 @@ fn deployment_as_json(verified: &VerifiedDeployment, enforcement: &str) -> Value
 }
 
 fn sign(arguments: &OstreeSign, output: &mut Output) -> Result<Outcome, Failure> {
-    let locations = environment::locations(&arguments.places)?;
-    let places = key_places(&arguments.keys)?;
-    let mut passphrases = Sources::new(&arguments.keys.passphrase);
     let NamedCommit { repository, name } = &arguments.commit;
-    let signed = sign_commit(&locations, repository, name, &places, &mut passphrases)?;
+    match (&arguments.unsigned, &arguments.attach, &arguments.by) {
+        (Some(file), ..) => {
+            let checksum = write_request(repository, name, file)?;
+            report_request(&checksum, file, output)
+        }
+        (None, Some(signature), Some(keys)) => {
+            let signature = read_signature(signature)?;
+            report_signed(&attach_signature(repository, name, keys, &signature)?, output)
+        }
+        _ => {
+            let locations = environment::locations(&arguments.places)?;
+            let places = key_places(&arguments.keys)?;
+            let mut passphrases = Sources::new(&arguments.keys.passphrase);
+            let signed = sign_commit(&locations, repository, name, &places, &mut passphrases)?;
+            report_signed(&signed, output)
+        }
+    }
+}
+
+fn report_request(
+    checksum: &Checksum,
+    file: &Path,
+    output: &mut Output,
+) -> Result<Outcome, Failure> {
+    if output.is_json() {
+        output.json(&json!({ "commit": checksum.to_string(), "unsigned": file }))?;
+        return Ok(Outcome::Yes);
+    }
+    output.line(format!("commit {checksum} waits for a signature over {}", file.display()))?;
+    output.note(&format!(
+        "`openssl pkeyutl -sign -rawin -inkey KEY -in {} -out SIGNATURE` makes one, and `treeseal ostree \
+         sign` with --attach SIGNATURE --by PUBLIC-KEY adds it",
+        file.display()
+    ));
+    Ok(Outcome::Yes)
+}
+
+fn report_signed(signed: &SignedCommit, output: &mut Output) -> Result<Outcome, Failure> {
     let SignedCommit { checksum, signers } = signed;
     let signers: Vec<String> = signers.iter().map(key_text).collect();
     if output.is_json() {

@@ -282,3 +282,57 @@ fn a_commit_is_not_signed_twice_by_one_key_or_by_one_that_cannot() {
     let again = machine.does(&format!("ostree sign archive {REF} --key mine"));
     again.expect_code(2).says(&twice);
 }
+
+/// Signs a file as a machine does that has nothing but OpenSSL and the key.
+fn sign_elsewhere(machine: &Machine, file: &str) {
+    let mut openssl = Command::new(program("openssl", "openssl"));
+    openssl.args(["pkeyutl", "-sign", "-rawin", "-keyform", "DER", "-inkey"]);
+    openssl.arg(machine.path("pkcs8")).arg("-in").arg(machine.path(file));
+    Run::of(openssl.arg("-out").arg(machine.path("signature"))).ok();
+}
+
+#[test]
+fn a_signature_that_was_made_elsewhere_is_added() {
+    let machine = machine();
+    secret_key(&machine, "mine", 11);
+    let words = format!("ostree sign archive {REF} --unsigned commit");
+    let text = machine.does(&words).ok().says("openssl pkeyutl -sign -rawin").text();
+    assert_eq!(text, format!("commit {SECOND} waits for a signature over commit\n"));
+    let commit = fs::read(machine.path("commit")).unwrap();
+    assert_eq!(commit, fs::read(object(&machine, SECOND, "commit")).unwrap());
+    machine.does(&words).expect_code(2).says("exists, and would be overwritten");
+    sign_elsewhere(&machine, "commit");
+    let attach = format!("ostree sign archive {REF} --attach signature --by mine.pub");
+    let text = machine.does(&attach).ok().text();
+    assert!(text.starts_with(&format!("signed commit {SECOND}\n  signed by  MCow")), "{text}");
+    verify(&machine, &format!("{REF} --key mine.pub")).ok();
+    verify(&machine, &format!("{REF} --key good.pub")).ok();
+    machine.does(&attach).expect_code(2).says("would have two signatures of the key ");
+    // Nothing was signed here.
+    assert!(!machine.path("state/signing.log").exists());
+}
+
+#[test]
+fn a_signature_over_something_else_or_by_another_key_is_not_added() {
+    let machine = machine();
+    secret_key(&machine, "mine", 11);
+    machine.does(&format!("ostree sign archive {FIRST} --unsigned commit")).ok();
+    sign_elsewhere(&machine, "commit");
+    let kept = fs::read(object(&machine, SECOND, "commitmeta")).unwrap();
+    let refused = |arguments: &str| {
+        machine
+            .does(&format!("ostree sign archive {arguments}"))
+            .expect_code(2)
+            .says("error: the signature is not one of Ed25519 over commit ")
+            .says("nothing was changed\n");
+    };
+    refused(&format!("{REF} --attach signature --by mine.pub"));
+    refused(&format!("{FIRST} --attach signature --by good.pub"));
+    fs::write(machine.path("signature"), [0; 100]).unwrap();
+    refused(&format!("{FIRST} --attach signature --by mine.pub"));
+    assert_eq!(fs::read(object(&machine, SECOND, "commitmeta")).unwrap(), kept);
+    machine
+        .does(&format!("ostree sign archive {REF} --attach signature"))
+        .expect_code(2)
+        .says("--by");
+}

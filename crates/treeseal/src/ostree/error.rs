@@ -48,6 +48,16 @@ pub enum CommitError {
         /// The key.
         key: KeyId,
     },
+    /// A signature that was made elsewhere is not one that can be added.
+    #[error(
+        "the signature is not one of Ed25519 over commit {commit} by a key in `{}`", keys.display()
+    )]
+    Signature {
+        /// The commit.
+        commit: Checksum,
+        /// The file of the keys.
+        keys: PathBuf,
+    },
     /// There is no key that is trusted.
     #[error("there is no key that a commit could be signed by")]
     NoKeys,
@@ -233,6 +243,11 @@ impl CommitError {
             ),
             Self::KeyKind { .. } => {
                 "`treeseal key new FILE --type ed25519` makes one that can be used".to_owned()
+            }
+            Self::Signature { .. } => {
+                "what is signed are the bytes that `treeseal ostree sign REPO REF --unsigned FILE` writes; \
+                 nothing was changed"
+                    .to_owned()
             }
             Self::OtherRef { .. } => {
                 "find out who moved the ref; a commit that is named by its checksum is verified as what \
