@@ -20,7 +20,7 @@ use treeseal_verity::FileDigest;
 
 use crate::boot::{CommandLineError, ConfigError, HandoverError, TriesError};
 use crate::mount::RecordError;
-use crate::ostree::{CommitError, EntryProblem};
+use crate::ostree::CommitError;
 use crate::pending::Subject;
 
 /// What a failure says about what was asked.
@@ -611,12 +611,6 @@ pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
 impl From<CommitError> for Error {
     fn from(error: CommitError) -> Self {
         Self::Commit(Box::new(error))
-    }
-}
-
-impl From<EntryProblem> for Error {
-    fn from(error: EntryProblem) -> Self {
-        CommitError::from(error).into()
     }
 }
 

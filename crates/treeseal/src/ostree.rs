@@ -9,13 +9,12 @@ mod keys;
 mod seals;
 mod seen;
 mod sign;
-mod sysroot;
 #[cfg(test)]
 mod tests;
 mod verify;
 
 pub use deploy::{
-    DeploymentRequest, ImageCheck, SealedEntry, Unsealed, VerifiedDeployment, verify_deployment,
+    DeployRequest, ImageCheck, SealedEntry, Unsealed, VerifiedDeployment, verify_deployment,
 };
 pub(crate) use embed::put_beside;
 pub use embed::{EmbeddedSeal, embed_seal};
@@ -24,6 +23,5 @@ pub use keys::KeySources;
 pub use seals::{CommitSeal, RefusedSeal, SealPlace, SealProblem, store_of_repository};
 pub use seen::SeenError;
 pub use sign::{SignedCommit, attach_signature, sign_commit, write_request};
-pub use sysroot::{Deployment, EntryProblem};
 pub(crate) use verify::image_digest;
 pub use verify::{CommitRequest, VerifiedCommit, verify_commit};

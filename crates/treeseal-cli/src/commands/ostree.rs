@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use treeseal::Locations;
 use treeseal::ostree::{
-    CommitRequest, CommitSeal, DeploymentRequest, EmbeddedSeal, ImageCheck, KeySources, SealPlace,
+    CommitRequest, CommitSeal, DeployRequest, EmbeddedSeal, ImageCheck, KeySources, SealPlace,
     SealedEntry, SignedCommit, VerifiedCommit, VerifiedDeployment, attach_signature, embed_seal,
     sign_commit, verify_commit, verify_deployment, write_request,
 };
@@ -174,7 +174,7 @@ fn deploy_verify(arguments: &OstreeDeployVerify, output: &mut Output) -> Result<
         EnforceImage::Kernel => (ImageCheck::Kernel, "kernel"),
         EnforceImage::Scan => (ImageCheck::Scan, "scan"),
     };
-    let request = DeploymentRequest {
+    let request = DeployRequest {
         sysroot: arguments.sysroot.clone(),
         stream: stream(&arguments.stream)?,
         deployment: arguments.deployment.clone(),
@@ -202,12 +202,13 @@ fn write_deployment(
     enforcement: &str,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    output.line(format!("verified {}", verified.deployment))?;
+    output.line(format!("verified {}", verified.deployment.path().display()))?;
     write_seal(&verified.seal, output)?;
     output.line(format!("  {:<10} {}, {enforcement}", "image", verified.image))?;
     for SealedEntry { file, deployment, sequence } in &verified.entries {
         let file = shown_name(file);
-        output.line(format!("  {:<10} {file} sequence {sequence}, {deployment}", "boots"))?;
+        let path = deployment.path();
+        output.line(format!("  {:<10} {file} sequence {sequence}, {}", "boots", path.display()))?;
     }
     Ok(())
 }
@@ -216,12 +217,12 @@ fn deployment_as_json(verified: &VerifiedDeployment, enforcement: &str) -> Value
     let entry = |entry: &SealedEntry| {
         json!({
             "file": entry.file,
-            "deployment": entry.deployment.to_string(),
+            "deployment": entry.deployment.path(),
             "sequence": entry.sequence.number(),
         })
     };
     json!({
-        "deployment": verified.deployment.to_string(),
+        "deployment": verified.deployment.path(),
         "commit": verified.deployment.commit.to_string(),
         "image": verified.image.to_string(),
         "enforcement": enforcement,

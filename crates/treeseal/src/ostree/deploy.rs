@@ -1,19 +1,19 @@
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use treeseal_source::ostree::{Deployment, Repository, Sysroot};
 use treeseal_sys::measure_verity;
 use treeseal_trust::{Sequence, Stream};
 use treeseal_verity::{Digester, FileDigest, Params};
 
 use super::seals::Purpose;
-use super::sysroot::{BootEntry, Deployment, Sysroot};
 use super::{CommitError, CommitSeal};
 use crate::{Error, Locations};
 
 /// Which deployment is to be verified, and by what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeploymentRequest {
+pub struct DeployRequest {
     /// The root of the system.
     pub sysroot: PathBuf,
     /// The stream that its commits must be sealed for.
@@ -78,31 +78,30 @@ pub struct Unsealed {
 /// a deployment is there does not say that it boots.
 pub fn verify_deployment(
     locations: &Locations,
-    request: &DeploymentRequest,
+    request: &DeployRequest,
 ) -> Result<VerifiedDeployment, Error> {
-    let judge = Judge { locations, request, sysroot: Sysroot::open(&request.sysroot)? };
-    let entries = judge.sysroot.entries()?;
+    let sysroot = Sysroot::open(&request.sysroot).map_err(CommitError::from)?;
+    let repository = sysroot.repository().map_err(CommitError::from)?;
+    let judge = Judge { locations, request, sysroot, repository };
+    let (entries, others) = judge.entries()?;
     let deployment = judge.wanted(&entries)?;
     let wanted = judge.judge(&deployment, Purpose::Use);
     let mut sealed = Vec::new();
-    let mut others = Vec::new();
     let mut unsealed = Vec::new();
-    for BootEntry { file, deployment: found, .. } in entries {
+    for (file, found) in entries {
         match (found, &wanted) {
-            (None, _) => others.push(file),
-            (Some(Err(problem)), _) => unsealed.push(Unsealed::new(file, problem)),
-            (Some(Ok(found)), Ok((seal, _))) if found == deployment => {
-                let sequence = seal.statement.sequence;
-                sealed.push(SealedEntry { file, deployment: found, sequence });
+            (Err(problem), _) => unsealed.push(Unsealed::new(file, problem)),
+            (Ok(found), Ok((seal, _))) if found == deployment => {
+                sealed.push(SealedEntry::new(file, found, seal));
             }
             // It has its reason below.
-            (Some(Ok(found)), Err(_)) if found == deployment => {}
-            (Some(Ok(found)), _) => match judge.judge(&found, Purpose::GoingBack) {
-                Ok((seal, _)) => {
-                    let sequence = seal.statement.sequence;
-                    sealed.push(SealedEntry { file, deployment: found, sequence });
+            (Ok(found), Err(_)) if found == deployment => {}
+            (Ok(found), _) => match judge.judge(&found, Purpose::GoingBack) {
+                Ok((seal, _)) => sealed.push(SealedEntry::new(file, found, &seal)),
+                Err(error) => {
+                    let what = format!("{file} ({})", found.path().display());
+                    unsealed.push(Unsealed::new(what, error));
                 }
-                Err(error) => unsealed.push(Unsealed::new(format!("{file} ({found})"), error)),
             },
         }
     }
@@ -112,9 +111,15 @@ pub fn verify_deployment(
         }
         Ok(_) => Err(judge.refuse(unsealed)),
         Err(error) => {
-            unsealed.insert(0, Unsealed::new(deployment.to_string(), error));
+            unsealed.insert(0, Unsealed::new(deployment.path().display().to_string(), error));
             Err(judge.refuse(unsealed))
         }
+    }
+}
+
+impl SealedEntry {
+    fn new(file: String, deployment: Deployment, seal: &CommitSeal) -> Self {
+        Self { file, deployment, sequence: seal.statement.sequence }
     }
 }
 
@@ -126,21 +131,48 @@ impl Unsealed {
 
 struct Judge<'a> {
     locations: &'a Locations,
-    request: &'a DeploymentRequest,
+    request: &'a DeployRequest,
     sysroot: Sysroot,
+    repository: Repository,
 }
 
+/// The name of an entry of the boot loader, and the deployment to which it leads.
+type Entry = (String, Result<Deployment, CommitError>);
+
 impl Judge<'_> {
-    /// The deployment that was asked for, or the one that is booted by default.
-    fn wanted(&self, entries: &[BootEntry]) -> Result<Deployment, Error> {
-        if let Some(directory) = &self.request.deployment {
-            return Ok(self.sysroot.deployment(directory)?);
+    /// The entries of the boot loader that lead to deployments, and those that boot something else.
+    fn entries(&self) -> Result<(Vec<Entry>, Vec<String>), CommitError> {
+        let (mut entries, mut others) = (Vec::new(), Vec::new());
+        for entry in self.sysroot.boot_entries()? {
+            let file = entry.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            match entry.option("ostree") {
+                Some(named) => {
+                    entries.push((file, self.sysroot.resolve(named).map_err(Into::into)))
+                }
+                None => others.push(file),
+            }
         }
-        let mut deployments = entries.iter().filter_map(|entry| entry.deployment.as_ref());
-        match deployments.find_map(|deployment| deployment.as_ref().ok()) {
+        Ok((entries, others))
+    }
+
+    /// The deployment that was asked for, or the one that is booted by default.
+    fn wanted(&self, entries: &[Entry]) -> Result<Deployment, Error> {
+        if let Some(directory) = &self.request.deployment {
+            return self.deployment(directory);
+        }
+        match entries.iter().find_map(|(_, deployment)| deployment.as_ref().ok()) {
             Some(deployment) => Ok(deployment.clone()),
             None => Err(CommitError::NoDeployment { path: self.request.sysroot.clone() }.into()),
         }
+    }
+
+    /// The deployment with this directory.
+    fn deployment(&self, directory: &Path) -> Result<Deployment, Error> {
+        let real =
+            |path: &Path| path.canonicalize().map_err(|source| Error::io("find", path, source));
+        let (directory, root) = (real(directory)?, real(self.sysroot.path())?);
+        let below = directory.strip_prefix(root).unwrap_or(&directory);
+        Ok(self.sysroot.deployment_at(below).map_err(CommitError::from)?)
     }
 
     fn judge(
@@ -149,14 +181,16 @@ impl Judge<'_> {
         purpose: Purpose,
     ) -> Result<(CommitSeal, FileDigest), Error> {
         let image = self.image_digest(deployment)?;
-        let (repository, commit) = (&self.sysroot.repository, &deployment.commit);
-        let stream = &self.request.stream;
-        let seal = CommitSeal::find(self.locations, repository, commit, stream, &image, purpose)?;
+        let (commit, stream) = (&deployment.commit, &self.request.stream);
+        let (locations, repository) = (self.locations, &self.repository);
+        let seal = CommitSeal::find(locations, repository, commit, stream, &image, purpose)?;
         Ok((seal, image))
     }
 
     fn image_digest(&self, deployment: &Deployment) -> Result<FileDigest, Error> {
-        let (file, path) = self.sysroot.open_image(deployment)?;
+        let path = self.sysroot.image_path(deployment);
+        let opened = self.sysroot.open_image(deployment).map_err(CommitError::from)?;
+        let file = opened.ok_or_else(|| CommitError::NotDeployed { path: path.clone() })?;
         match self.request.check {
             ImageCheck::Kernel => measure_verity(&file).map_err(Error::verity("measure", &path)),
             ImageCheck::Scan => digest_of(file).map_err(|source| Error::io("read", &path, source)),

@@ -1,12 +1,12 @@
 use std::path::PathBuf;
 
 use treeseal_foreign::ostree::{KeyFileError, SecretKeyError, SignersError};
-use treeseal_source::ostree::{Checksum, OstreeError};
+use treeseal_source::ostree::{Checksum, OstreeError, SysrootError};
 use treeseal_tree::display_path;
 use treeseal_trust::{KeyAlgorithm, KeyId, Stream, Timestamp};
 use treeseal_verity::FileDigest;
 
-use super::{EntryProblem, RefusedSeal, SeenError, Unsealed};
+use super::{RefusedSeal, SeenError, Unsealed};
 use crate::{Answer, Error};
 
 /// Why a commit is not verified.
@@ -158,9 +158,15 @@ pub enum CommitError {
         /// The root of the system.
         path: PathBuf,
     },
-    /// A directory is no deployment of the system.
-    #[error("the deployment: {0}")]
-    Entry(#[from] EntryProblem),
+    /// What OSTree keeps of the system's deployments is not as it should be.
+    #[error(transparent)]
+    Sysroot(#[from] SysrootError),
+    /// A deployment has no image.
+    #[error("the deployment has no image `{}`", path.display())]
+    NotDeployed {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// A deployment is not sealed, or entries of the boot loader lead to one that is not.
     #[error("not sealed for `{stream}`: {}", list_unsealed(unsealed))]
     Unsealed {
@@ -213,7 +219,18 @@ impl CommitError {
             {
                 Answer::No
             }
-            Self::NoDeployment { .. } | Self::Entry(_) => Answer::No,
+            Self::Sysroot(SysrootError::File(error))
+                if error.kind() == Some(std::io::ErrorKind::NotFound) =>
+            {
+                Answer::No
+            }
+            Self::NoDeployment { .. }
+            | Self::NotDeployed { .. }
+            | Self::Sysroot(
+                SysrootError::Argument { .. }
+                | SysrootError::Link { .. }
+                | SysrootError::Name { .. },
+            ) => Answer::No,
             _ => Answer::Unknown,
         }
     }
