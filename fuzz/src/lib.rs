@@ -102,10 +102,10 @@ pub fn ostree_objects(bytes: &[u8]) {
     let Ok(mut metadata) = DetachedMetadata::parse(bytes) else { return };
     assert!(metadata.to_bytes() == bytes, "metadata is written in another form than it was read");
     let key = "ostree.sign.ed25519";
-    let Ok(before) = metadata.signatures(key) else { return };
-    metadata.add_signature(key, &[1; 64]).expect("the others were read");
+    let Ok(before) = metadata.list(key) else { return };
+    metadata.add_to_list(key, &[1; 64]).expect("the others were read");
     let written = DetachedMetadata::parse(&metadata.to_bytes()).expect("it was written here");
-    let after = written.signatures(key).expect("they were written here");
+    let after = written.list(key).expect("they were written here");
     assert_eq!(after.split_last(), Some((&vec![1; 64], before.as_slice())));
 }
 

@@ -14,7 +14,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use boot::Boot;
 pub(crate) use mount::{Forbidden, Helper, KERNEL, Mount, RUN, Status, Umount};
 pub(crate) use ostree::{
-    NamedCommit, Ostree, OstreeCheckDeployment, OstreeSign, OstreeVerify, RequiredProtection,
+    Judges, NamedCommit, Ostree, OstreeCheckDeployment, OstreeEmbed, OstreeSign, OstreeVerify,
+    RequiredProtection,
 };
 pub(crate) use root::{
     AtBoot, Root, RootAddKey, RootAllow, RootDisallow, RootDraft, RootExpire, RootFloor,
@@ -104,14 +105,20 @@ pub(crate) struct Places {
 
 /// Import a tree into the store, write its image, sign it
 ///
-/// The first use makes a key and a pinned trust root, outside the store.
+/// The first use makes a key and a pinned trust root, outside the store. A commit of OSTree is sealed as
+/// the image that libostree makes of it: its files stay in the repository.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  treeseal seal /usr/share --stream example/demo/any/stable")]
+#[command(after_help = "Example:\n  treeseal seal /usr/share --stream example/demo/any/stable\n  \
+        treeseal seal --from ostree /srv/repo exampleos/x86_64/stable --stream example/os/x86_64/stable \
+        --embed")]
 pub(crate) struct Seal {
-    /// The directory to seal, or a dump with `--from dump`
+    /// The directory to seal, a dump with `--from dump`, or a repository with `--from ostree`
     pub(crate) source: PathBuf,
-    /// The stream to seal under [default: local/ and the path of SOURCE]
-    #[arg(long)]
+    /// The commit in a repository: a ref, REMOTE:REF, or a checksum
+    #[arg(value_name = "REF", required_if_eq("from", "ostree"))]
+    pub(crate) commit: Option<String>,
+    /// The stream to seal under [default: local/ and the path of SOURCE; none for a commit]
+    #[arg(long, required_if_eq("from", "ostree"))]
     pub(crate) stream: Option<String>,
     /// The sequence of the seal [default: one more than the last]
     #[arg(long, value_name = "N")]
@@ -124,7 +131,10 @@ pub(crate) struct Seal {
     pub(crate) unsigned: Option<PathBuf>,
     /// What SOURCE is
     #[arg(long, value_enum, default_value_t)]
-    pub(crate) from: SourceKind,
+    pub(crate) from: SealedKind,
+    /// Put the seal of a commit beside the commit as well: it goes wherever OSTree takes that
+    #[arg(long, conflicts_with = "unsigned")]
+    pub(crate) embed: bool,
     #[command(flatten)]
     pub(crate) import: Import,
     /// Format version of the image; given several times, there is an image for each
@@ -449,6 +459,19 @@ pub(crate) enum ShowProgress {
     Never,
     /// One JSON object a line
     Json,
+}
+
+/// What can be sealed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SealedKind {
+    /// A directory
+    #[default]
+    Dir,
+    /// composefs dump text
+    Dump,
+    /// A repository of OSTree, with a commit in it; the store is `extensions/treeseal` there, if no other
+    /// is named
+    Ostree,
 }
 
 /// What a source is.

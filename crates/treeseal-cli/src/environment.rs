@@ -4,6 +4,7 @@ use std::env;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
+use treeseal::ostree::store_of_repository;
 use treeseal::verity::{Implementation, force_implementation};
 use treeseal::{Locations, TpmAddress};
 
@@ -32,12 +33,10 @@ pub(crate) fn locations(places: &Places) -> Result<Locations, Failure> {
     Ok(locations)
 }
 
-/// Where is remembered what was accepted, for a command that has neither a store nor a root.
-pub(crate) fn state(state: Option<&Path>) -> Result<PathBuf, Failure> {
-    match state {
-        Some(state) => Ok(state.to_owned()),
-        None => Ok(default_locations()?.state),
-    }
+/// Where things lie, with the store of a repository where no other is named.
+pub(crate) fn locations_beside(places: &Places, repository: &Path) -> Result<Locations, Failure> {
+    let store = places.store.clone().unwrap_or_else(|| store_of_repository(repository));
+    locations(&Places { store: Some(store), ..places.clone() })
 }
 
 /// Keys lie beside the root that knows them.

@@ -83,14 +83,14 @@ fn a_revoked_key_counts_for_nothing_however_it_is_trusted() {
 #[test]
 fn a_signature_that_is_none_is_refused_wherever_it_stands() {
     let (bytes, metadata) = commit(FIRST);
-    let good = metadata.signatures(ED25519).unwrap().remove(0);
+    let good = metadata.list(ED25519).unwrap().remove(0);
     for (wrong, found) in [(&good[..63], 63), (&[good.as_slice(), &[0]].concat(), 65), (&[][..], 0)]
     {
         let mut before = DetachedMetadata::default();
-        before.add_signature(ED25519, wrong).unwrap();
-        before.add_signature(ED25519, &good).unwrap();
+        before.add_to_list(ED25519, wrong).unwrap();
+        before.add_to_list(ED25519, &good).unwrap();
         let mut after = metadata.clone();
-        after.add_signature(ED25519, wrong).unwrap();
+        after.add_to_list(ED25519, wrong).unwrap();
         for (metadata, position) in [(before, 1), (after, 2)] {
             let malformed =
                 Err(SignersError::Malformed { kind: SignatureKind::Ed25519, position, found });
@@ -103,10 +103,10 @@ fn a_signature_that_is_none_is_refused_wherever_it_stands() {
 fn adding_a_signature_leaves_the_rest_as_it_was() {
     let (_, metadata) = commit(SECOND);
     let mut signed = metadata.clone();
-    signed.add_signature(SPKI, b"another").unwrap();
+    signed.add_to_list(SPKI, b"another").unwrap();
     let read = DetachedMetadata::parse(&signed.to_bytes()).unwrap();
-    assert_eq!(read.signatures(ED25519), metadata.signatures(ED25519));
-    assert_eq!(read.signatures(SPKI), Ok(vec![b"another".to_vec()]));
+    assert_eq!(read.list(ED25519), metadata.list(ED25519));
+    assert_eq!(read.list(SPKI), Ok(vec![b"another".to_vec()]));
     assert_eq!(DetachedMetadata::parse(&metadata.to_bytes()), Ok(metadata));
 }
 
@@ -136,7 +136,7 @@ fn signatures_of_both_algorithms_are_checked_under_the_key_of_spki() {
         let directory = TempDir::new().unwrap();
         let (key, signature) = openssl_signs(directory.path(), algorithm, &bytes);
         let mut metadata = DetachedMetadata::default();
-        metadata.add_signature(SPKI, &signature).unwrap();
+        metadata.add_to_list(SPKI, &signature).unwrap();
         let trusted = Keys { trusted: vec![key.clone()], revoked: Vec::new() };
         assert_eq!(signers(&bytes, &metadata, &trusted), Ok(vec![key.clone()]));
         assert!(signers(&bytes[1..], &metadata, &trusted).is_err());

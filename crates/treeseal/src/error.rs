@@ -108,11 +108,11 @@ pub enum Error {
     /// A link of the chain of trust roots is missing.
     #[error(
         "version {missing} of the trust root is missing in `{}`, which has version {newest}",
-        store.display()
+        place.display()
     )]
     RootGap {
-        /// The store.
-        store: PathBuf,
+        /// The store, or what else has roots.
+        place: PathBuf,
         /// The version that is missing.
         missing: u64,
         /// The newest version that is there.
@@ -537,6 +537,14 @@ pub enum Error {
         /// The file.
         path: Vec<u8>,
     },
+    /// The content of a sealed tree is in no store.
+    #[error(
+        "the files of `{stream}` are those of a commit of OSTree, and lie in its repository, in no store"
+    )]
+    ContentElsewhere {
+        /// The stream.
+        stream: Stream,
+    },
     /// No image can hold the tree.
     #[error("no image can hold the tree")]
     Write(#[from] WriteError),
@@ -726,6 +734,9 @@ impl Error {
                  cleared the TPM first"
                     .to_owned()
             }
+            Self::ContentElsewhere { stream } => format!(
+                "`treeseal ostree verify REPO REF --stream {stream}` checks every byte of them"
+            ),
             Self::NoTpm => "name it with --tpm or TREESEAL_TPM, like /dev/tpmrm0".to_owned(),
             Self::OwnSeal { source, .. }
                 if matches!(

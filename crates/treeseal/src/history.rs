@@ -131,7 +131,7 @@ pub fn root_chain(locations: &Locations) -> Result<Vec<TrustRoot>, Error> {
     }
     let mut chain = Vec::new();
     let store = Store::open_read_only(&locations.store)?;
-    let newest = follow_chain(&store, pinned, |root, _| chain.push(root))?;
+    let newest = follow_chain(&[&store], pinned, |root, _| chain.push(root))?;
     chain.push(newest);
     Ok(chain)
 }

@@ -47,7 +47,7 @@ pub use identity::NewIdentity;
 pub use locations::{Locations, default_stream, is_superuser};
 pub use read::{TreeName, compare};
 pub use root::{pin_root, verify_chain};
-pub use seal::{Prepared, Reading, SealOptions, SealSource, Sealed, prepare, seal};
+pub use seal::{CommitSource, Prepared, Reading, SealOptions, SealSource, Sealed, prepare, seal};
 pub use sealed::{Checked, SealedTree, sha256_of_file};
 pub use standalone::{SealFiles, Verification, verify_files};
 pub use tpm::{enrol_floor, remove_floor, show_floor};

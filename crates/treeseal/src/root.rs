@@ -24,36 +24,84 @@ pub(crate) fn read_root(path: &Path) -> Result<Vec<u8>, Error> {
     files::read(path, MAX_ROOT_SIZE)?.ok_or_else(|| Error::NoRoot { path: path.to_owned() })
 }
 
-/// The newest root that leads on from the pinned one, step by step, among those that the store has.
-pub(crate) fn newest_root(store: &Store, pinned: TrustRoot) -> Result<TrustRoot, Error> {
-    follow_chain(store, pinned, |_, _| ())
+/// Where versions of a trust root lie. Nothing in it is trusted.
+pub(crate) trait RootSource {
+    /// The bytes of a version; nothing where it is not there.
+    fn root(&self, version: u64) -> Result<Option<Vec<u8>>, Error>;
+    /// The newest version that is there.
+    fn newest_version(&self) -> Result<Option<u64>, Error>;
+    /// What has the versions; for messages.
+    fn place(&self) -> &Path;
+    /// The file of a version; for messages.
+    fn path_of(&self, version: u64) -> PathBuf;
 }
 
-/// Follows the roots of the store from the pinned one on, and gives the newest; `passed` gets each
-/// one that another replaces, oldest first, and the bytes of that other one.
+impl RootSource for Store {
+    fn root(&self, version: u64) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.root(version)?)
+    }
+
+    fn newest_version(&self) -> Result<Option<u64>, Error> {
+        Ok(self.root_versions()?.last().copied())
+    }
+
+    fn place(&self) -> &Path {
+        self.path()
+    }
+
+    fn path_of(&self, version: u64) -> PathBuf {
+        self.path().join(format!("roots/{version}.root.json"))
+    }
+}
+
+/// The newest root that leads on from the pinned one, step by step, among those that the store has.
+pub(crate) fn newest_root(store: &Store, pinned: TrustRoot) -> Result<TrustRoot, Error> {
+    follow_chain(&[store], pinned, |_, _| ())
+}
+
+/// Follows roots from the pinned one on, and gives the newest; `passed` gets each one that another
+/// replaces, oldest first, and the bytes of that other one.
 pub(crate) fn follow_chain(
-    store: &Store,
+    sources: &[&dyn RootSource],
     pinned: TrustRoot,
     mut passed: impl FnMut(TrustRoot, Vec<u8>),
 ) -> Result<TrustRoot, Error> {
     let mut root = pinned;
-    while let Some(bytes) = store.root(root.version() + 1)? {
-        let path = store.path().join(format!("roots/{}.root.json", root.version() + 1));
-        let next = root.advance(&bytes).map_err(Error::root(&path))?;
+    while let Some((next, bytes)) = next_root(sources, &root)? {
         passed(std::mem::replace(&mut root, next), bytes);
     }
-    refuse_gap(store, &root)?;
+    for source in sources {
+        refuse_gap(*source, &root)?;
+    }
     Ok(root)
 }
 
-/// Refuses a store that has later roots than the last that can be reached: the one between is kept
+/// The root after this one, of the first source in which it is one: where a file lies says nothing, so
+/// a wrong one in one place does not hide the right one in another.
+fn next_root(
+    sources: &[&dyn RootSource],
+    root: &TrustRoot,
+) -> Result<Option<(TrustRoot, Vec<u8>)>, Error> {
+    let version = root.version() + 1;
+    let mut refused = None;
+    for source in sources {
+        let Some(bytes) = source.root(version)? else { continue };
+        match root.advance(&bytes) {
+            Ok(next) => return Ok(Some((next, bytes))),
+            Err(error) => refused = refused.or(Some(Error::root(&source.path_of(version))(error))),
+        }
+    }
+    refused.map_or(Ok(None), Err)
+}
+
+/// Refuses a source that has later roots than the last that can be reached: the one between is kept
 /// back or lost, and what the later ones revoke would go unseen.
-fn refuse_gap(store: &Store, reached: &TrustRoot) -> Result<(), Error> {
-    match store.root_versions()?.last() {
-        Some(newest) if *newest > reached.version() => Err(Error::RootGap {
-            store: store.path().to_owned(),
+fn refuse_gap(source: &dyn RootSource, reached: &TrustRoot) -> Result<(), Error> {
+    match source.newest_version()? {
+        Some(newest) if newest > reached.version() => Err(Error::RootGap {
+            place: source.place().to_owned(),
             missing: reached.version() + 1,
-            newest: *newest,
+            newest,
         }),
         _ => Ok(()),
     }

@@ -2,11 +2,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use treeseal_erofs::{FormatVersion, ImageWriter, VersionChoice};
+use treeseal_source::ostree::{Repository, read_commit};
 use treeseal_source::{ImportOptions, Phase, Progress, import_directory, read_dump};
 use treeseal_store::{SinkOptions, SinkStats, Store, Writer};
 use treeseal_sys::{Directory, FileId};
+use treeseal_tree::Tree;
 use treeseal_tree::dump::Strictness;
-use treeseal_tree::{Content, Payload, Tree};
 use treeseal_trust::{
     Clock, Envelope, Image, ImageDigests, ImageFormat, Objects, RollbackState, SealError, Sequence,
     Sha256Digest, Statement, Stream, Timestamp, TrustRoot, TufKey, Verified, verify_seal,
@@ -17,6 +18,7 @@ use crate::digest_cache::{CacheNote, CachedSink, DigestCache};
 use crate::files::{self, Readable};
 use crate::identity::Identity;
 use crate::keys::{KeyPlace, Passphrases, Signature};
+use crate::ostree::{CommitError, image_digest, put_beside};
 use crate::pending::Subject;
 use crate::root::{newest_root, pinned_root};
 use crate::sealed::{self, read_seal};
@@ -59,6 +61,21 @@ pub enum SealSource {
     Directory(PathBuf, ImportOptions),
     /// A dump, whose objects are in the store already.
     Dump(PathBuf),
+    /// A commit of OSTree. Its files stay where they are; what is sealed is the image that libostree
+    /// makes of it, in format version 0.
+    Commit(CommitSource),
+}
+
+/// A commit of an OSTree repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitSource {
+    /// The repository.
+    pub repository: PathBuf,
+    /// A ref, a remote and a ref, or a checksum.
+    pub name: String,
+    /// Whether the seal is also put beside the commit, so that it goes where OSTree takes the commit. Of
+    /// no effect where nothing is signed.
+    pub embed: bool,
 }
 
 /// A tree that was sealed.
@@ -120,6 +137,7 @@ pub fn seal(
     let root = work.root.take().unwrap_or(root);
     let statement = accept_own(locations, &envelope.to_bytes(), &root, stream, &work.state, now)?;
     put_seal(locations, &mut work.writer, &root, &envelope, &statement)?;
+    work.embed(&envelope)?;
     Ok(Sealed { statement, made, stored, notes })
 }
 
@@ -241,13 +259,17 @@ impl Work {
                 take_directory(&mut self.writer, path, import, cache, progress)?
             }
             SealSource::Dump(path) => take_dump(&self.writer, path)?,
+            SealSource::Commit(commit) => take_commit(commit, progress)?,
         };
         let tree = &taken.tree;
+        if !matches!(self.source, SealSource::Commit(_)) {
+            require_object_paths(tree)?;
+        }
         let (objects, algorithm) = objects(tree)?;
         progress.begin(Phase::Image);
         let mut images: Vec<Image> = Vec::new();
-        for version in &options.versions {
-            let image = ImageWriter::new(tree, *version)?;
+        for version in self.source.versions(&options.versions)? {
+            let image = ImageWriter::new(tree, version)?;
             // What `auto` stands for may be asked for as well.
             if images.iter().all(|other| other.format != format_of(&image)) {
                 images.push(store_image(&mut self.writer, &image, algorithm, options.sha512)?);
@@ -265,6 +287,18 @@ impl Work {
         };
         Ok((statement, taken))
     }
+
+    /// Puts the seal beside the commit that it is of, where that is wanted.
+    fn embed(&self, envelope: &Envelope) -> Result<(), Error> {
+        match &self.source {
+            SealSource::Commit(CommitSource { repository, name, embed: true }) => {
+                let repository = Repository::open(repository)?;
+                let checksum = repository.resolve(name)?;
+                put_beside(&repository, &checksum, &envelope.to_bytes(), self.writer.store())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A tree whose objects are in the store.
@@ -279,9 +313,14 @@ impl SealOptions {
         if let Some(stream) = &self.stream {
             return Ok(stream.clone());
         }
-        let path = self.source.absolute()?;
-        let path = path.path();
-        default_stream(path).ok_or_else(|| Error::NoDefaultStream { path: path.to_owned() })
+        let source = self.source.absolute()?;
+        let path = source.path();
+        let default = match source {
+            // A repository has many commits, and its path names none of them.
+            SealSource::Commit(_) => None,
+            _ => default_stream(path),
+        };
+        default.ok_or_else(|| Error::NoDefaultStream { path: path.to_owned() })
     }
 }
 
@@ -289,28 +328,46 @@ impl SealSource {
     fn path(&self) -> &Path {
         match self {
             Self::Directory(path, _) | Self::Dump(path) => path,
+            Self::Commit(commit) => &commit.repository,
         }
     }
 
-    /// The source by its real path, for the names that are made from it.
+    /// The source by its real path, for the names that are made from it. A commit is named by its
+    /// checksum from here on: a ref may move meanwhile.
     fn absolute(&self) -> Result<Self, Error> {
         let path = self.path();
         let path = path.canonicalize().map_err(|source| Error::io("read", path, source))?;
         Ok(match self {
             Self::Directory(_, options) => Self::Directory(path, options.clone()),
             Self::Dump(_) => Self::Dump(path),
+            Self::Commit(CommitSource { name, embed, .. }) => {
+                let name = Repository::open(&path)?.resolve(name)?.to_string();
+                Self::Commit(CommitSource { repository: path, name, embed: *embed })
+            }
         })
     }
 
-    /// What the statement says of the source, for people: its kind and path, as far as that is
-    /// text.
+    /// The format versions of the images that are made, where these are asked for.
+    fn versions(&self, asked: &[VersionChoice]) -> Result<Vec<VersionChoice>, Error> {
+        let v0 = VersionChoice::Fixed(FormatVersion::V0);
+        match self {
+            Self::Directory(..) | Self::Dump(_) => Ok(asked.to_vec()),
+            Self::Commit(_) if asked.iter().all(|v| [v0, VersionChoice::Auto].contains(v)) => {
+                Ok(vec![v0])
+            }
+            Self::Commit(_) => Err(CommitError::Version.into()),
+        }
+    }
+
+    /// What the statement says of the source, for people: its kind, and its path, as far as that is
+    /// text, or its checksum.
     fn name(&self) -> treeseal_trust::Source {
-        let kind = match self {
-            Self::Directory(..) => "dir",
-            Self::Dump(_) => "dump",
+        let (kind, text) = match self {
+            Self::Directory(path, _) => ("dir", path.to_string_lossy()),
+            Self::Dump(path) => ("dump", path.to_string_lossy()),
+            Self::Commit(commit) => (OSTREE_SOURCE, commit.name.as_str().into()),
         };
-        let path = self.path().to_string_lossy();
-        let printable = path.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+        let printable = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
         let mut name = String::new();
         for character in printable {
             if name.len() + character.len_utf8() > MAX_SOURCE_NAME {
@@ -321,6 +378,9 @@ impl SealSource {
         treeseal_trust::Source { kind: kind.to_owned(), name }
     }
 }
+
+/// The kind of the source of a commit's seal.
+pub(crate) const OSTREE_SOURCE: &str = "ostree";
 
 /// Longest name of a source in a statement, in bytes: `spec/seal.md`.
 const MAX_SOURCE_NAME: usize = 1024;
@@ -371,6 +431,16 @@ fn take_dump(writer: &Writer, path: &Path) -> Result<Taken, Error> {
     let tree = read_dump(file, Strictness::Lenient)
         .map_err(|source| Error::Dump { path: path.to_owned(), source })?;
     sealed::require_objects(writer.store(), &tree)?;
+    Ok(Taken { tree, stored: SinkStats::default(), notes: Vec::new() })
+}
+
+/// Reads a commit of OSTree and checks every object of it. Nothing is stored.
+fn take_commit(source: &CommitSource, progress: &Progress) -> Result<Taken, Error> {
+    let repository = Repository::open(&source.repository)?;
+    let checksum = repository.resolve(&source.name)?;
+    let (commit, _) = repository.commit(&checksum)?;
+    let tree = read_commit(&repository, &commit, progress)?;
+    image_digest(&checksum, &commit, &tree)?;
     Ok(Taken { tree, stored: SinkStats::default(), notes: Vec::new() })
 }
 
@@ -438,16 +508,17 @@ fn store_image(
     Ok(Image { digests, format: format_of(image), size, objects })
 }
 
-/// Counts a tree's objects. Every file must have a digest, and its object must lie at that digest's
-/// path: otherwise there would be bytes in the tree that the seal does not vouch for.
-fn objects(tree: &Tree) -> Result<(Objects, HashAlgorithm), Error> {
-    for id in tree.inode_ids() {
-        if let Content::External { digest, payload } = tree.inode(id).content()
-            && digest.map(Payload::Object) != Some(payload)
-        {
-            return Err(Error::Unsealable { path: sealed::path_of(tree, id) });
-        }
+/// Refuses a tree with a file whose object does not lie at the path of its digest: there would be bytes
+/// in the tree that the seal does not vouch for.
+fn require_object_paths(tree: &Tree) -> Result<(), Error> {
+    match sealed::content_elsewhere(tree) {
+        Some(id) => Err(Error::Unsealable { path: sealed::path_of(tree, id) }),
+        None => Ok(()),
     }
+}
+
+/// Counts a tree's objects. Every file must have a digest.
+fn objects(tree: &Tree) -> Result<(Objects, HashAlgorithm), Error> {
     let objects = sealed::objects_of(tree)?;
     let algorithm = objects.last().map_or(HashAlgorithm::Sha256, |(digest, _)| digest.algorithm());
     let count = objects.len() as u64;

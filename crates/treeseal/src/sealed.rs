@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use treeseal_erofs::{Image, Index, to_tree};
 use treeseal_source::{Amount, Phase, Progress};
 use treeseal_store::{Store, StoreError};
-use treeseal_tree::{Content, FileType, InodeId, Tree};
+use treeseal_tree::{Content, FileType, InodeId, Payload, Tree};
 use treeseal_trust::{Envelope, Sequence, Sha256Digest, Statement, Stream, TrustRoot, Verified};
 use treeseal_verity::{FileDigest, HashAlgorithm};
 
@@ -119,6 +119,7 @@ impl SealedTree {
         match inode.content() {
             // Part of the image, which was checked.
             Content::Inline(content) => output.write_all(content).map_err(Error::Output),
+            content if is_elsewhere(&content) => Err(self.elsewhere()),
             Content::External { digest: Some(digest), .. } => {
                 let digest = self.tree.digest(digest);
                 let copied = self.seal.store.read_object_verified(&digest, inode.size(), output);
@@ -127,15 +128,19 @@ impl SealedTree {
                     other => other.into(),
                 })
             }
-            Content::External { digest: None, .. } => {
-                Err(Error::Unsealable { path: path_of(&self.tree, id) })
-            }
             _ => Ok(()),
         }
     }
 
+    fn elsewhere(&self) -> Error {
+        Error::ContentElsewhere { stream: self.seal.statement.stream.clone() }
+    }
+
     /// Reads and checks every object, on all cores. Stops at the first that is not right.
     pub fn check_objects(&self, progress: &Progress) -> Result<Checked, Error> {
+        if content_elsewhere(&self.tree).is_some() {
+            return Err(self.elsewhere());
+        }
         let objects = objects_of(&self.tree)?;
         let checked = Checked {
             objects: objects.len() as u64,
@@ -241,12 +246,31 @@ pub(crate) fn sha256_of(bytes: &[u8]) -> Sha256Digest {
 /// Every distinct object of a tree with its size. A file without a digest cannot be checked, and two
 /// files of one digest have one size.
 pub(crate) fn objects_of(tree: &Tree) -> Result<Vec<(FileDigest, u64)>, Error> {
+    distinct_objects(tree, |_| true)
+}
+
+/// Those of them that a store can have.
+///
+/// Content that lies elsewhere, like that of a commit of OSTree, is no object of a store: it is neither
+/// missed nor removed there.
+pub(crate) fn stored_objects_of(tree: &Tree) -> Result<Vec<(FileDigest, u64)>, Error> {
+    distinct_objects(tree, |content| !is_elsewhere(content))
+}
+
+fn distinct_objects(
+    tree: &Tree,
+    is_wanted: impl Fn(&Content<'_>) -> bool,
+) -> Result<Vec<(FileDigest, u64)>, Error> {
     let mut sizes = vec![None; tree.digest_count()];
     let mut objects = Vec::new();
     for id in tree.inode_ids() {
         let inode = tree.inode(id);
-        let Content::External { digest, .. } = inode.content() else { continue };
+        let content = inode.content();
+        let Content::External { digest, .. } = content else { continue };
         let digest = digest.ok_or_else(|| Error::Unsealable { path: path_of(tree, id) })?;
+        if !is_wanted(&content) {
+            continue;
+        }
         match sizes[digest.index()].replace(inode.size()) {
             None => objects.push((tree.digest(digest), inode.size())),
             Some(size) if size == inode.size() => {}
@@ -256,6 +280,19 @@ pub(crate) fn objects_of(tree: &Tree) -> Result<Vec<(FileDigest, u64)>, Error> {
     Ok(objects)
 }
 
+/// The first file whose content no store has.
+pub(crate) fn content_elsewhere(tree: &Tree) -> Option<InodeId> {
+    tree.inode_ids().find(|id| is_elsewhere(&tree.inode(*id).content()))
+}
+
+/// Whether content does not lie at the path of its digest.
+fn is_elsewhere(content: &Content<'_>) -> bool {
+    match content {
+        Content::External { digest, payload } => digest.map(Payload::Object) != Some(*payload),
+        _ => false,
+    }
+}
+
 /// Fails unless the store has an image of a statement, as the statement has it, and all its objects.
 pub(crate) fn require_tree(store: &Store, statement: &Verified<Statement>) -> Result<(), Error> {
     require_objects(store, &read_tree(store, statement)?.1)
@@ -263,7 +300,7 @@ pub(crate) fn require_tree(store: &Store, statement: &Verified<Statement>) -> Re
 
 /// Fails on the first object of a tree that the store does not have.
 pub(crate) fn require_objects(store: &Store, tree: &Tree) -> Result<(), Error> {
-    for (digest, _) in objects_of(tree)? {
+    for (digest, _) in stored_objects_of(tree)? {
         store.open_object(&digest)?;
     }
     Ok(())

@@ -12,7 +12,7 @@ use treeseal_sys::VerityError;
 use treeseal_trust::{Envelope, Sequence, Statement};
 use treeseal_verity::FileDigest;
 
-use crate::sealed::objects_of;
+use crate::sealed::stored_objects_of;
 use crate::{Error, Locations};
 
 /// What a store holds.
@@ -150,7 +150,7 @@ fn add_references(
     }
 }
 
-/// Adds an image, and the objects that it refers to.
+/// Adds an image, and the objects that it refers to; not what lies in a repository of OSTree.
 fn add_image(
     store: &Store,
     name: FileDigest,
@@ -167,7 +167,7 @@ fn add_image(
     };
     let image = Image::parse(&bytes).and_then(Index::new);
     let tree = image.and_then(|index| to_tree(&index)).map_err(malformed)?;
-    for (digest, size) in objects_of(&tree)? {
+    for (digest, size) in stored_objects_of(&tree)? {
         references.add_object(digest, size);
     }
     Ok(())

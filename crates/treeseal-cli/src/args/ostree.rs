@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,20 +10,28 @@ use super::{Keys, Places};
 pub(crate) enum Ostree {
     Verify(OstreeVerify),
     Sign(OstreeSign),
+    Embed(OstreeEmbed),
     CheckDeployment(OstreeCheckDeployment),
 }
 
-/// Verify a commit: its signatures, its ref, its age, every object, and its image
+/// Verify a commit: who vouches for it, its ref, its age, every object, and its image
 ///
-/// Keys are those of `ostree sign`. What was accepted under a ref is remembered, and nothing older is
-/// accepted under it. What is revoked in /etc/ostree and /usr/share/ostree is revoked in any case.
+/// Keys are those of `ostree sign`. With --stream the commit's seal is verified, against the pinned trust
+/// root and what is remembered, and signatures only if keys are named as well: then both must hold. What
+/// was accepted is remembered, and nothing older is accepted. What is revoked in /etc/ostree and
+/// /usr/share/ostree is revoked in any case.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
-        treeseal ostree verify /ostree/repo exampleos/x86_64/stable --key release.pub")]
+        treeseal ostree verify /ostree/repo exampleos/x86_64/stable --key release.pub\n  \
+        treeseal ostree verify /ostree/repo exampleos/x86_64/stable --stream example/os/x86_64/stable")]
 pub(crate) struct OstreeVerify {
     #[command(flatten)]
     pub(crate) commit: NamedCommit,
-    /// File of public keys that are trusted [default: those where OSTree looks]
+    /// The stream that the commit must be sealed for; the seal lies beside the commit, or in the store
+    /// `extensions/treeseal` of the repository
+    #[arg(long)]
+    pub(crate) stream: Option<String>,
+    /// File of public keys that are trusted [default: those where OSTree looks, without --stream]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Vec<PathBuf>,
     /// Directory of keys, as /etc/ostree is one: trusted.ed25519, revoked.ed25519.d and so on
@@ -34,9 +43,40 @@ pub(crate) struct OstreeVerify {
     /// An image that must be that of the commit, like the `.ostree.cfs` of a deployment
     #[arg(long, value_name = "FILE")]
     pub(crate) image: Option<PathBuf>,
-    /// Directory of what is remembered: when the newest commit of a ref was made
+    #[command(flatten)]
+    pub(crate) judges: Judges,
+}
+
+/// What a seal is judged by
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Judges {
+    /// The pinned trust root
+    #[arg(long, value_name = "FILE", env = "TREESEAL_ROOT", hide_env_values = true)]
+    pub(crate) root: Option<PathBuf>,
+    /// Directory of what is remembered: rollback floors, times seen, when the newest commit of a ref was
+    /// made
     #[arg(long, value_name = "DIR", env = "TREESEAL_STATE", hide_env_values = true)]
     pub(crate) state: Option<PathBuf>,
+    /// The TPM that keeps rollback floors as well: a device, or unix: and the path of a socket
+    #[arg(long, value_name = "TPM", env = "TREESEAL_TPM", hide_env_values = true)]
+    pub(crate) tpm: Option<OsString>,
+}
+
+/// Put the seal that the store has of a commit beside the commit
+///
+/// For a seal that was signed elsewhere, when it is in the store: `seal --embed` does the same at once.
+/// The seal and the store's trust roots then go wherever OSTree takes the commit.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal ostree embed /srv/repo exampleos/x86_64/stable \
+        --stream example/os/x86_64/stable")]
+pub(crate) struct OstreeEmbed {
+    #[command(flatten)]
+    pub(crate) commit: NamedCommit,
+    /// The stream that the commit is sealed for
+    #[arg(long)]
+    pub(crate) stream: String,
+    #[command(flatten)]
+    pub(crate) places: Places,
 }
 
 /// Sign a commit, as `ostree sign` does
@@ -58,8 +98,9 @@ pub(crate) struct OstreeSign {
 /// Say how a deployment would be booted by ostree-prepare-root, and what protects that boot and what not
 ///
 /// Looked at are the boot loader's entry, the deployment's prepare-root.conf, its image, every object that
-/// the image names, and the signatures of the commit. Nothing is changed. The exit code is 1 if the
-/// deployment does not boot as it is said to, or not with the protection that is required.
+/// the image names, and the signatures and the seal of the commit. Nothing is changed, and nothing is
+/// remembered. The exit code is 1 if the deployment does not boot as it is said to, or not with the
+/// protection that is required.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  treeseal ostree check-deployment /sysroot --require signed")]
 pub(crate) struct OstreeCheckDeployment {
@@ -68,12 +109,17 @@ pub(crate) struct OstreeCheckDeployment {
     /// Directory of the deployment [default: that of the first boot entry]
     #[arg(long, value_name = "DIR")]
     pub(crate) deployment: Option<PathBuf>,
+    /// Look for a seal of this stream as well, by the pinned trust root
+    #[arg(long)]
+    pub(crate) stream: Option<String>,
     /// File of public keys that may have signed the commit [default: that of the configuration]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Vec<PathBuf>,
     /// What must protect the boot
     #[arg(long, value_enum)]
     pub(crate) require: Option<RequiredProtection>,
+    #[command(flatten)]
+    pub(crate) judges: Judges,
 }
 
 /// What must protect a boot
@@ -83,6 +129,8 @@ pub(crate) enum RequiredProtection {
     Verity,
     /// The same, and the commit must be signed, and is
     Signed,
+    /// The kernel checks the image and every object, and the image has a seal that this machine accepts
+    Sealed,
 }
 
 /// Which commit is meant

@@ -1,11 +1,16 @@
-use serde_json::json;
-use treeseal::ostree::{
-    CommitRequest, KeySources, SignedCommit, VerifiedCommit, sign_commit, verify_commit,
-};
-use treeseal::trust::PublicKey;
+use std::path::PathBuf;
 
-use super::sign::key_places;
-use crate::args::{NamedCommit, Ostree, OstreeSign, OstreeVerify};
+use serde_json::{Value, json};
+use treeseal::Locations;
+use treeseal::ostree::{
+    CommitRequest, CommitSeal, EmbeddedSeal, KeySources, SealPlace, SignedCommit, VerifiedCommit,
+    embed_seal, sign_commit, verify_commit,
+};
+use treeseal::trust::{PublicKey, Signers};
+
+use super::sign::{key_places, named};
+use super::{note_first_contact, stream};
+use crate::args::{Judges, NamedCommit, Ostree, OstreeEmbed, OstreeSign, OstreeVerify, Places};
 use crate::environment;
 use crate::output::{Failure, Outcome, Output, shown_name};
 use crate::passphrases::Sources;
@@ -16,37 +21,61 @@ pub(super) fn run(arguments: &Ostree, output: &mut Output) -> Result<Outcome, Fa
     match arguments {
         Ostree::Verify(verify) => self::verify(verify, output),
         Ostree::Sign(sign) => self::sign(sign, output),
+        Ostree::Embed(embed) => self::embed(embed, output),
         Ostree::CheckDeployment(check) => check_deployment::run(check, output),
     }
 }
 
 fn verify(arguments: &OstreeVerify, output: &mut Output) -> Result<Outcome, Failure> {
-    let state = environment::state(arguments.state.as_deref())?;
+    let locations = judges(&arguments.judges, arguments.stream.is_some())?;
     let request = CommitRequest {
         repository: arguments.commit.repository.clone(),
         name: arguments.commit.name.clone(),
-        keys: KeySources {
-            trusted: arguments.key.clone(),
-            revoked: arguments.revoked.clone(),
-            directories: arguments.keys_dir.clone(),
-        },
+        keys: keys(arguments),
+        stream: arguments.stream.as_deref().map(stream).transpose()?,
         image: arguments.image.clone(),
     };
     let verified =
-        output.watch("verify", |_, progress| verify_commit(&state, &request, progress))?;
+        output.watch("verify", |_, progress| verify_commit(&locations, &request, progress))?;
     match verified.is_first_contact {
         Some(true) => output.note(&format!(
-            "nothing was remembered of `{}` in `{}`: any commit that is signed would have been accepted",
+            "nothing was remembered of `{}` in `{}`: any commit for which somebody trusted vouches would \
+             have been accepted",
             arguments.commit.name,
-            state.display()
+            locations.state.display()
         )),
         Some(false) => {}
         None => output.note(
             "the commit was named by its checksum: nothing was asked of refs and of newer commits",
         ),
     }
+    if verified.seal.as_ref().is_some_and(|seal| seal.is_first_contact) {
+        note_first_contact(&locations.state, output);
+    }
     report(&verified, output)?;
     Ok(Outcome::Yes)
+}
+
+/// Where that lies by which commits are judged. There need be no place for a trust root that is not
+/// needed.
+fn judges(arguments: &Judges, needs_root: bool) -> Result<Locations, Failure> {
+    let Judges { root, state, tpm } = arguments.clone();
+    // What is verified lies in a repository, and nothing in a store.
+    let mut places = Places { store: Some(PathBuf::new()), root, state, tpm };
+    if !needs_root {
+        places.root.get_or_insert_default();
+    }
+    environment::locations(&places)
+}
+
+/// The keys by which a commit must be signed. A seal is enough where none are named.
+fn keys(arguments: &OstreeVerify) -> Option<KeySources> {
+    let keys = KeySources {
+        trusted: arguments.key.clone(),
+        revoked: arguments.revoked.clone(),
+        directories: arguments.keys_dir.clone(),
+    };
+    (arguments.stream.is_none() || keys != KeySources::default()).then_some(keys)
 }
 
 fn report(verified: &VerifiedCommit, output: &mut Output) -> Result<(), Failure> {
@@ -60,6 +89,7 @@ fn report(verified: &VerifiedCommit, output: &mut Output) -> Result<(), Failure>
             "timestamp": time.to_string(),
             "refs": commit.ref_binding,
             "signers": signers,
+            "seal": verified.seal.as_ref().map(seal_as_json),
             "image": image,
             "imageStated": commit.composefs_digest.is_some(),
             "firstContact": verified.is_first_contact,
@@ -75,6 +105,9 @@ fn report(verified: &VerifiedCommit, output: &mut Output) -> Result<(), Failure>
     for signer in &signers {
         output.line(format!("  {:<10} {signer}", "signed by"))?;
     }
+    if let Some(seal) = &verified.seal {
+        write_seal(seal, output)?;
+    }
     let stated = match commit.composefs_digest {
         Some(_) => "as the commit states",
         None => "the commit states none",
@@ -82,6 +115,54 @@ fn report(verified: &VerifiedCommit, output: &mut Output) -> Result<(), Failure>
     output.line(format!("  {:<10} {image}, {stated}", "image"))?;
     let (names, objects) = (verified.tree.entry_count(), verified.tree.digest_count());
     output.line(format!("  {:<10} scan: every byte of {objects} objects, {names} names", "checked"))
+}
+
+fn write_seal(seal: &CommitSeal, output: &mut Output) -> Result<(), Failure> {
+    let CommitSeal { statement, root, place, .. } = seal;
+    let (stream, sequence) = (&statement.stream, statement.sequence);
+    output.line(format!("  {:<10} {stream} sequence {sequence}, {place}", "sealed"))?;
+    for key in statement.signers().iter().flat_map(Signers::key_ids) {
+        output.line(format!("  {:<10} {}", "sealed by", named(Some(root), &key)))?;
+    }
+    let (version, expires) = (statement.root_version(), root.expires());
+    output.line(format!("  {:<10} version {version}, expires {expires}", "root"))
+}
+
+fn seal_as_json(seal: &CommitSeal) -> Value {
+    let statement = &seal.statement;
+    let signers = statement.signers().iter().flat_map(Signers::key_ids);
+    json!({
+        "stream": statement.stream.to_string(),
+        "sequence": statement.sequence.number(),
+        "place": match seal.place {
+            SealPlace::Beside => "beside",
+            SealPlace::Store(_) => "store",
+        },
+        "signers": signers.map(|key| key.to_string()).collect::<Vec<_>>(),
+        "rootVersion": statement.root_version(),
+        "firstContact": seal.is_first_contact,
+    })
+}
+
+fn embed(arguments: &OstreeEmbed, output: &mut Output) -> Result<Outcome, Failure> {
+    let NamedCommit { repository, name } = &arguments.commit;
+    let locations = environment::locations_beside(&arguments.places, repository)?;
+    let stream = stream(&arguments.stream)?;
+    let embedded = output.watch("embed", |_, progress| {
+        embed_seal(&locations, repository, name, &stream, progress)
+    })?;
+    let EmbeddedSeal { checksum, statement } = embedded;
+    let sequence = statement.sequence;
+    if output.is_json() {
+        output.json(&json!({
+            "commit": checksum.to_string(),
+            "stream": stream.to_string(),
+            "sequence": sequence.number(),
+        }))?;
+    } else {
+        output.line(format!("{stream} sequence {sequence} is beside commit {checksum}"))?;
+    }
+    Ok(Outcome::Yes)
 }
 
 fn sign(arguments: &OstreeSign, output: &mut Output) -> Result<Outcome, Failure> {

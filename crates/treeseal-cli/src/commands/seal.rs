@@ -2,21 +2,24 @@ use std::error::Error as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use treeseal::ostree::store_of_repository;
 use treeseal::store::SinkStats;
 use treeseal::trust::{Image, Objects};
-use treeseal::{CacheNote, Locations, Prepared, Reading, SealOptions, SealSource, Sealed};
+use treeseal::{
+    CacheNote, CommitSource, Locations, Prepared, Reading, SealOptions, SealSource, Sealed,
+};
 
 use super::sign::key_places;
 use super::{import, stream};
-use crate::args::{Seal, SourceKind};
+use crate::args::{Seal, SealedKind};
 use crate::environment;
 use crate::output::{Failure, Outcome, Output};
 use crate::passphrases::Sources;
 use crate::units;
 
 pub(super) fn run(arguments: &Seal, output: &mut Output) -> Result<Outcome, Failure> {
-    let locations = environment::locations(&arguments.places)?;
     let options = options(arguments)?;
+    let locations = locations(arguments, output)?;
     if let Some(file) = &arguments.unsigned {
         return prepare(&locations, &options, file, output);
     }
@@ -37,20 +40,55 @@ pub(super) fn run(arguments: &Seal, output: &mut Output) -> Result<Outcome, Fail
     if output.is_json() {
         output.json(&as_json(&sealed))?;
     } else {
-        write_text(&sealed, output)?;
+        write_text(arguments, &sealed, output)?;
     }
     Ok(Outcome::Yes)
 }
 
-fn options(arguments: &Seal) -> Result<SealOptions, Failure> {
-    let source = match arguments.from {
-        SourceKind::Dir => {
-            SealSource::Directory(arguments.source.clone(), import::options(&arguments.import)?)
+/// Where things lie. A repository has a store of its own, where readers look.
+fn locations(arguments: &Seal, output: &mut Output) -> Result<Locations, Failure> {
+    if arguments.from != SealedKind::Ostree {
+        return environment::locations(&arguments.places);
+    }
+    let locations = environment::locations_beside(&arguments.places, &arguments.source)?;
+    let read = store_of_repository(&arguments.source);
+    if locations.store != read && !arguments.embed {
+        output.note(&format!(
+            "the seal goes to the store `{}`; whoever verifies the commit looks beside the commit, where \
+             `treeseal ostree embed` puts it, and in `{}`",
+            locations.store.display(),
+            read.display()
+        ));
+    }
+    Ok(locations)
+}
+
+fn source(arguments: &Seal) -> Result<SealSource, Failure> {
+    let path = arguments.source.clone();
+    match (arguments.from, &arguments.commit) {
+        (SealedKind::Ostree, name) => Ok(SealSource::Commit(CommitSource {
+            repository: path,
+            name: name.clone().unwrap_or_default(),
+            embed: arguments.embed,
+        })),
+        (_, Some(name)) => Err(Failure::usage(
+            format!("`{name}` would be a commit, and SOURCE is to be no repository"),
+            "give --from ostree to seal a commit",
+        )),
+        _ if arguments.embed => Err(Failure::usage(
+            "the seal is to be put beside a commit, and SOURCE is to be no repository",
+            "give --from ostree and a REF to seal a commit",
+        )),
+        (SealedKind::Dir, None) => {
+            Ok(SealSource::Directory(path, import::options(&arguments.import)?))
         }
-        SourceKind::Dump => SealSource::Dump(arguments.source.clone()),
-    };
+        (SealedKind::Dump, None) => Ok(SealSource::Dump(path)),
+    }
+}
+
+fn options(arguments: &Seal) -> Result<SealOptions, Failure> {
     Ok(SealOptions {
-        source,
+        source: source(arguments)?,
         stream: arguments.stream.as_deref().map(stream).transpose()?,
         sequence: arguments.sequence,
         not_after: arguments.not_after.as_deref().map(units::time).transpose()?,
@@ -60,7 +98,7 @@ fn options(arguments: &Seal) -> Result<SealOptions, Failure> {
     })
 }
 
-fn write_text(sealed: &Sealed, output: &mut Output) -> Result<(), Failure> {
+fn write_text(arguments: &Seal, sealed: &Sealed, output: &mut Output) -> Result<(), Failure> {
     let statement = &sealed.statement;
     let stream = &statement.stream;
     output.line(format!(
@@ -71,10 +109,17 @@ fn write_text(sealed: &Sealed, output: &mut Output) -> Result<(), Failure> {
         sealed.stored.new_objects
     ))?;
     write_images(&statement.images, output)?;
-    output.note(&format!(
-        "verify it with `treeseal verify {stream} --deep`, read it with `treeseal ls {stream}` and \
-         `treeseal extract {stream} DIR`; any static server that serves the store publishes it"
-    ));
+    output.note(&match arguments.from {
+        SealedKind::Ostree => format!(
+            "verify it with `treeseal ostree verify {} {} --stream {stream}`",
+            arguments.source.display(),
+            arguments.commit.as_deref().unwrap_or_default()
+        ),
+        SealedKind::Dir | SealedKind::Dump => format!(
+            "verify it with `treeseal verify {stream} --deep`, read it with `treeseal ls {stream}` and \
+             `treeseal extract {stream} DIR`; any static server that serves the store publishes it"
+        ),
+    });
     Ok(())
 }
 

@@ -93,10 +93,10 @@ fn metadata_of_another_commit_or_with_a_broken_signature_is_refused() {
     verify(&machine, &format!("{FIRST} --key good.pub"))
         .expect_code(1)
         .says("caused by: none of its 2 signatures is by one of the 1 trusted keys\n");
-    let good = DetachedMetadata::parse(&kept).unwrap().signatures(ED25519).unwrap().remove(0);
+    let good = DetachedMetadata::parse(&kept).unwrap().list(ED25519).unwrap().remove(0);
     let mut short_first = DetachedMetadata::default();
-    short_first.add_signature(ED25519, &good[..63]).unwrap();
-    short_first.add_signature(ED25519, &good).unwrap();
+    short_first.add_to_list(ED25519, &good[..63]).unwrap();
+    short_first.add_to_list(ED25519, &good).unwrap();
     fs::write(object(&machine, FIRST, "commitmeta"), short_first.to_bytes()).unwrap();
     verify(&machine, &format!("{FIRST} --key good.pub"))
         .expect_code(1)
@@ -232,10 +232,10 @@ fn metadata(machine: &Machine, checksum: &str) -> DetachedMetadata {
 fn a_commit_is_signed_and_keeps_the_signatures_that_it_has() {
     let machine = machine();
     secret_key(&machine, "mine", 7);
-    let before = metadata(&machine, SECOND).signatures(ED25519).unwrap();
+    let before = metadata(&machine, SECOND).list(ED25519).unwrap();
     let text = machine.does(&format!("ostree sign archive {REF} --key mine")).ok().text();
     assert!(text.starts_with(&format!("signed commit {SECOND}\n  signed by  MCow")), "{text}");
-    let after = metadata(&machine, SECOND).signatures(ED25519).unwrap();
+    let after = metadata(&machine, SECOND).list(ED25519).unwrap();
     assert_eq!(after[..before.len()], before);
     assert_eq!(after.len(), before.len() + 1);
     verify(&machine, &format!("{REF} --key mine.pub")).ok();
@@ -253,7 +253,7 @@ fn openssl_accepts_the_signature_over_the_bytes_of_the_commit() {
     let machine = machine();
     secret_key(&machine, "mine", 9);
     machine.does(&format!("ostree sign archive {FIRST} --key mine")).ok();
-    let signatures = metadata(&machine, FIRST).signatures(ED25519).unwrap();
+    let signatures = metadata(&machine, FIRST).list(ED25519).unwrap();
     fs::write(machine.path("signature"), signatures.last().unwrap()).unwrap();
     let mut openssl = Command::new(program("openssl", "openssl"));
     openssl.args(["pkeyutl", "-verify", "-rawin", "-keyform", "DER", "-inkey"]);

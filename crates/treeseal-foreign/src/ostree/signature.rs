@@ -87,7 +87,7 @@ pub fn signers(
 ) -> Result<Vec<PublicKey>, SignersError> {
     let mut signatures = Vec::new();
     for kind in SignatureKind::ALL {
-        let of_kind = metadata.signatures(kind.metadata_key())?;
+        let of_kind = metadata.list(kind.metadata_key())?;
         signatures.extend(of_kind.into_iter().map(|signature| (kind, signature)));
     }
     require_signatures(&signatures)?;

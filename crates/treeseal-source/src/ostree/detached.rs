@@ -1,5 +1,5 @@
-use super::ObjectError;
 use super::gvariant::{array, dictionary, write_array, write_dictionary};
+use super::{GvariantError, ObjectError};
 
 /// What is kept beside a commit, `a{sv}`: signatures, and whatever else somebody put there.
 ///
@@ -15,8 +15,11 @@ struct Item {
     value: Vec<u8>,
 }
 
-/// The type of a list of signatures.
-const SIGNATURES: &str = "aay";
+/// The type of bytes.
+const BYTES: &str = "ay";
+
+/// The type of a list of bytes, like one of signatures.
+const LIST: &str = "aay";
 
 impl DetachedMetadata {
     /// Reads the bytes of a `.commitmeta`.
@@ -30,24 +33,33 @@ impl DetachedMetadata {
         Ok(Self(items.collect()))
     }
 
-    /// The signatures under a key, like `ostree.sign.ed25519`; none where it is not there.
-    pub fn signatures(&self, key: &str) -> Result<Vec<Vec<u8>>, ObjectError> {
-        let Some(item) = self.0.iter().find(|item| item.key == key) else {
-            return Ok(Vec::new());
-        };
-        if item.kind != SIGNATURES {
-            return Err(super::GvariantError::Kind.into());
-        }
-        array(&item.value, 1)?.map(|element| Ok(element?.to_vec())).collect()
+    /// The bytes under a key, `ay`; nothing where it is not there.
+    pub fn bytes(&self, key: &str) -> Result<Option<&[u8]>, ObjectError> {
+        self.value(key, BYTES)
     }
 
-    /// Adds a signature to those under a key. Everything else stays as it is.
-    pub fn add_signature(&mut self, key: &str, signature: &[u8]) -> Result<(), ObjectError> {
-        let mut signatures = self.signatures(key)?;
-        signatures.push(signature.to_vec());
-        let value = write_array(&signatures, 1);
-        self.0.retain(|item| item.key != key);
-        self.0.push(Item { key: key.to_owned(), kind: SIGNATURES.to_owned(), value });
+    /// The elements of a list of bytes under a key, `aay`, like the signatures of
+    /// `ostree.sign.ed25519`; none where it is not there.
+    pub fn list(&self, key: &str) -> Result<Vec<Vec<u8>>, ObjectError> {
+        let Some(value) = self.value(key, LIST)? else { return Ok(Vec::new()) };
+        array(value, 1)?.map(|element| Ok(element?.to_vec())).collect()
+    }
+
+    /// Puts bytes under a key, in the place of what is there. Everything else stays as it is.
+    pub fn set_bytes(&mut self, key: &str, bytes: &[u8]) {
+        self.set(key, BYTES, bytes.to_vec());
+    }
+
+    /// Puts a list of bytes under a key, in the place of what is there. Everything else stays as it is.
+    pub fn set_list(&mut self, key: &str, elements: &[Vec<u8>]) {
+        self.set(key, LIST, write_array(elements, 1));
+    }
+
+    /// Adds an element to the list under a key. Everything else stays as it is.
+    pub fn add_to_list(&mut self, key: &str, element: &[u8]) -> Result<(), ObjectError> {
+        let mut elements = self.list(key)?;
+        elements.push(element.to_vec());
+        self.set_list(key, &elements);
         Ok(())
     }
 
@@ -55,5 +67,17 @@ impl DetachedMetadata {
     pub fn to_bytes(&self) -> Vec<u8> {
         let items = self.0.iter();
         write_dictionary(items.map(|item| (&*item.key, &*item.kind, &*item.value)))
+    }
+
+    fn value(&self, key: &str, kind: &str) -> Result<Option<&[u8]>, ObjectError> {
+        match self.0.iter().find(|item| item.key == key) {
+            Some(item) if item.kind != kind => Err(GvariantError::Kind.into()),
+            found => Ok(found.map(|item| &*item.value)),
+        }
+    }
+
+    fn set(&mut self, key: &str, kind: &str, value: Vec<u8>) {
+        self.0.retain(|item| item.key != key);
+        self.0.push(Item { key: key.to_owned(), kind: kind.to_owned(), value });
     }
 }

@@ -180,7 +180,7 @@ pub fn select(
 fn newest_root(store: &Store, pinned: &Path) -> Result<(TrustRoot, Vec<u8>), Error> {
     let mut bytes = read_root(pinned)?;
     let root = TrustRoot::pinned(&bytes).map_err(Error::root(pinned))?;
-    let root = follow_chain(store, root, |_, next| bytes = next)?;
+    let root = follow_chain(&[store], root, |_, next| bytes = next)?;
     Ok((root, bytes))
 }
 

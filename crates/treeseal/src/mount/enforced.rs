@@ -14,6 +14,7 @@ use super::changes::OpenChanges;
 use super::image::{HeldImage, Hold};
 use super::{MountOptions, Record};
 use crate::Error;
+use crate::seal::OSTREE_SOURCE;
 
 /// A mount in which the kernel checks every byte. It has no place yet; when it is dropped, it is gone.
 #[derive(Debug)]
@@ -36,6 +37,9 @@ pub fn enforce(
     statement: &Verified<Statement>,
     options: &MountOptions,
 ) -> Result<EnforcedMount, Error> {
+    if statement.sources.iter().any(|source| source.kind == OSTREE_SOURCE) {
+        return Err(Error::ContentElsewhere { stream: statement.stream.clone() });
+    }
     let objects = store.open_objects()?;
     check_verity_support(&objects, &Params::default())
         .map_err(Error::unenforced(objects.path()))?;

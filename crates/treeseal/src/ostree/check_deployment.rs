@@ -9,12 +9,12 @@ use treeseal_erofs::{Image, Index, to_tree};
 use treeseal_foreign::ostree::{Keys, SignersError, signers};
 use treeseal_source::ostree::{BootEntry, Composefs, Deployment, Sysroot, SysrootError};
 use treeseal_tree::{Content, Tree};
-use treeseal_trust::PublicKey;
+use treeseal_trust::{PublicKey, Stream};
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
 
-use super::keys;
+use super::{CommitSeal, keys};
 use crate::fsverity::measure_if_enabled;
-use crate::{Error, files};
+use crate::{Error, Locations, files};
 
 /// Which deployment is to be checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct DeploymentRequest {
     pub sysroot: PathBuf,
     /// The directory of a deployment, below that; without it the one that is booted if nobody chooses.
     pub deployment: Option<PathBuf>,
+    /// The stream of which the commit must have a seal that this machine accepts.
+    pub stream: Option<Stream>,
     /// Files of keys by which the commit may be signed; without any, the one that the deployment's
     /// configuration names, as far as it is there.
     pub keys: Vec<PathBuf>,
@@ -43,6 +45,9 @@ pub struct CheckedDeployment {
     pub image: Option<DeployedImage>,
     /// Who has signed its commit.
     pub signature: Signature,
+    /// Its seal, or why there is none that holds; nothing where no stream was asked for, or no image is
+    /// there.
+    pub seal: Option<Result<CommitSeal, Error>>,
 }
 
 /// The image of a deployment.
@@ -80,7 +85,7 @@ pub enum Signature {
     By(Vec<PublicKey>),
 }
 
-/// What may be required of a boot.
+/// What may be required of a boot by `ostree-prepare-root`; the most comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protection {
     /// The kernel checks the image and every object, and the image is the one that the commit states.
@@ -168,8 +173,13 @@ pub enum Gap {
     FoundWhenRead,
 }
 
-/// Looks at a deployment, and changes nothing.
-pub fn check_deployment(request: &DeploymentRequest) -> Result<CheckedDeployment, Error> {
+/// Looks at a deployment, and changes nothing: what is found of its seal is not remembered.
+///
+/// `locations` is what this machine goes by for seals; its store does not matter.
+pub fn check_deployment(
+    locations: &Locations,
+    request: &DeploymentRequest,
+) -> Result<CheckedDeployment, Error> {
     let sysroot = Sysroot::open(&request.sysroot)?;
     let (deployment, entry) = chosen(&sysroot, request)?;
     let configuration = sysroot.prepare_root(&deployment)?;
@@ -187,6 +197,9 @@ pub fn check_deployment(request: &DeploymentRequest) -> Result<CheckedDeployment
         Some(file) => Some(check_image(&sysroot, &deployment, file, commit.composefs_digest)?),
         None => None,
     };
+    let seal = request.stream.as_ref().zip(image.as_ref()).map(|(stream, image)| {
+        CommitSeal::find(locations, &repository, &deployment.commit, stream, &image.digest)
+    });
     let command_line = entry.as_ref().and_then(|entry| entry.option(COMMAND_LINE));
     Ok(CheckedDeployment {
         command_line: command_line.map(str::to_owned),
@@ -195,6 +208,7 @@ pub fn check_deployment(request: &DeploymentRequest) -> Result<CheckedDeployment
         configured: configuration.composefs.unwrap_or(Composefs::No),
         image,
         signature,
+        seal,
     })
 }
 
@@ -264,7 +278,15 @@ impl CheckedDeployment {
         }
     }
 
-    /// What an attacker can still do, the worst first.
+    /// Whether `treeseal-boot` boots it, as far as its own configuration is as this machine's: there is a
+    /// seal that holds, and the kernel checks the image and all that it names.
+    pub fn is_sealed(&self) -> bool {
+        let is_checked =
+            self.image.as_ref().is_some_and(|image| image.unchecked().next().is_none());
+        is_checked && matches!(self.seal, Some(Ok(_)))
+    }
+
+    /// What an attacker can still do where `ostree-prepare-root` boots it, the worst first.
     pub fn gaps(&self) -> Vec<Gap> {
         let effective = self.effective();
         let mut gaps = match effective {
@@ -283,19 +305,18 @@ impl CheckedDeployment {
 
 impl DeployedImage {
     /// What keeps it from being used where verity is required.
-    fn contradictions(&self) -> Vec<Contradiction> {
-        let mut found = Vec::new();
-        if !self.has_verity {
-            found.push(Contradiction::ImageWithoutVerity);
-        }
-        if self.is_stated == Some(false) {
-            found.push(Contradiction::OtherImage);
-        }
-        found.extend(self.objects.wrong.clone().map(Contradiction::WrongObject));
-        if self.objects.unchecked > 0 {
-            found.push(Contradiction::ObjectsWithoutVerity(self.objects.unchecked));
-        }
-        found
+    fn contradictions(&self) -> impl Iterator<Item = Contradiction> {
+        let is_other = self.is_stated == Some(false);
+        self.unchecked().chain(is_other.then_some(Contradiction::OtherImage))
+    }
+
+    /// What the kernel does not check, or not as the image says.
+    fn unchecked(&self) -> impl Iterator<Item = Contradiction> {
+        let DeployedObjects { unchecked, wrong, .. } = &self.objects;
+        let image = (!self.has_verity).then_some(Contradiction::ImageWithoutVerity);
+        let objects = (*unchecked > 0).then_some(Contradiction::ObjectsWithoutVerity(*unchecked));
+        let wrong = wrong.clone().map(Contradiction::WrongObject);
+        image.into_iter().chain(wrong).chain(objects)
     }
 }
 
@@ -395,4 +416,96 @@ fn external_files(tree: &Tree) -> BTreeMap<PathBuf, Option<FileDigest>> {
         _ => None,
     });
     files.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use treeseal_source::ostree::Checksum;
+
+    use super::*;
+
+    /// A deployment in order, with this configuration.
+    fn deployment(configured: Composefs) -> CheckedDeployment {
+        let digest = Digester::digest_of(&Params::with_algorithm(HashAlgorithm::Sha256), b"");
+        let commit = Checksum::from_bytes([1; 32]);
+        CheckedDeployment {
+            deployment: Deployment { stateroot: "acme".to_owned(), commit, serial: 0 },
+            entry: None,
+            configured,
+            command_line: None,
+            image: Some(DeployedImage {
+                digest,
+                has_verity: true,
+                is_stated: Some(true),
+                objects: DeployedObjects { checked: 2, unchecked: 0, wrong: None },
+            }),
+            signature: Signature::By(Vec::new()),
+            seal: None,
+        }
+    }
+
+    fn with_command_line(configured: Composefs, value: &str) -> CheckedDeployment {
+        CheckedDeployment { command_line: Some(value.to_owned()), ..deployment(configured) }
+    }
+
+    #[test]
+    fn the_command_line_ends_signatures_and_not_verity() {
+        use Composefs::{Maybe, No, Signed, Verity, Yes};
+        for (configured, value, effective) in [
+            (Signed, "signed", Signed),
+            (Signed, "yes", Verity),
+            (Signed, "maybe", Verity),
+            (Signed, "no", No),
+            (Verity, "maybe", Verity),
+            (Yes, "maybe", Maybe),
+            (No, "verity", Verity),
+        ] {
+            let found = with_command_line(configured, value);
+            assert_eq!(found.effective(), effective, "{configured:?} {value}");
+            assert_eq!(found.contradictions(), []);
+        }
+        let found = with_command_line(Verity, "signed");
+        assert_eq!(found.contradictions(), [Contradiction::SignedWithoutKeys]);
+        let found = with_command_line(Verity, "on");
+        assert_eq!(found.contradictions(), [Contradiction::CommandLine("on".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_in_order_is_protected_by_what_is_in_force() {
+        use Composefs::{Maybe, No, Signed, Verity, Yes};
+        let protection = |configured| deployment(configured).protection();
+        assert_eq!([No, Maybe, Yes].map(protection), [None; 3]);
+        assert_eq!(protection(Verity), Some(Protection::Verity));
+        assert_eq!(protection(Signed), Some(Protection::Signed));
+        assert_eq!(with_command_line(Signed, "yes").protection(), Some(Protection::Verity));
+        let unasked = CheckedDeployment { signature: Signature::NotAsked, ..deployment(Signed) };
+        assert_eq!(unasked.protection(), Some(Protection::Verity));
+    }
+
+    /// A change of the image by which it is not used.
+    type Change = fn(&mut DeployedImage);
+
+    #[test]
+    fn whatever_is_wrong_is_named_and_leaves_no_protection() {
+        let changes: [(Change, Contradiction); 4] = [
+            (|image| image.has_verity = false, Contradiction::ImageWithoutVerity),
+            (|image| image.is_stated = Some(false), Contradiction::OtherImage),
+            (|image| image.objects.unchecked = 3, Contradiction::ObjectsWithoutVerity(3)),
+            (
+                |image| image.objects.wrong = Some("ab/c.file".into()),
+                Contradiction::WrongObject("ab/c.file".into()),
+            ),
+        ];
+        for (change, named) in changes {
+            let mut found = deployment(Composefs::Verity);
+            found.image.as_mut().map(change);
+            assert_eq!(found.contradictions(), [named]);
+            assert_eq!(found.protection(), None);
+        }
+        let none = CheckedDeployment { image: None, ..deployment(Composefs::Yes) };
+        assert_eq!(none.contradictions(), [Contradiction::NoImage]);
+        let refused = Signature::Refused(SignersError::Unsigned);
+        let unsigned = CheckedDeployment { signature: refused, ..deployment(Composefs::Signed) };
+        assert_eq!(unsigned.contradictions(), [Contradiction::Unsigned(SignersError::Unsigned)]);
+    }
 }

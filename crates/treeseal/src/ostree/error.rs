@@ -3,10 +3,10 @@ use std::path::PathBuf;
 use treeseal_foreign::ostree::{KeyFileError, SecretKeyError, SignersError};
 use treeseal_source::ostree::{Checksum, OstreeError, SysrootError};
 use treeseal_tree::display_path;
-use treeseal_trust::{KeyAlgorithm, KeyId, Timestamp};
+use treeseal_trust::{KeyAlgorithm, KeyId, Stream, Timestamp};
 use treeseal_verity::FileDigest;
 
-use super::SeenError;
+use super::{RefusedSeal, SeenError};
 use crate::Answer;
 
 /// Why a commit is not verified.
@@ -119,12 +119,38 @@ pub enum CommitError {
         /// Why.
         source: treeseal_erofs::WriteError,
     },
+    /// Another image was asked for than the one that libostree makes.
+    #[error(
+        "the image of a commit has format version 0 and no other: it is the one that libostree makes"
+    )]
+    Version,
     /// No further ref can be remembered.
     #[error("`{}` has {limit} refs, and no room for another", path.display())]
     TooManyRefs {
         /// The file.
         path: PathBuf,
         /// How many are remembered at most.
+        limit: usize,
+    },
+    /// No seal of the commit is accepted.
+    #[error(
+        "commit {commit} has no seal of the stream `{stream}` that is accepted: {}",
+        list_refused(refused)
+    )]
+    NotSealed {
+        /// The commit.
+        commit: Checksum,
+        /// The stream.
+        stream: Stream,
+        /// The seals that were looked at.
+        refused: Vec<RefusedSeal>,
+    },
+    /// More trust roots than are read beside a commit, or put there.
+    #[error("`{}` has more than {limit} trust roots", path.display())]
+    TooManyRoots {
+        /// Where they lie.
+        path: PathBuf,
+        /// How many there may be.
         limit: usize,
     },
     /// What is remembered of earlier commits cannot be understood.
@@ -153,6 +179,11 @@ impl CommitError {
                 | OstreeError::Read { .. }
                 | OstreeError::Tree { .. },
             ) => Answer::No,
+            Self::NotSealed { refused, .. }
+                if refused.iter().all(|seal| seal.problem.answer() == Answer::No) =>
+            {
+                Answer::No
+            }
             _ => Answer::Unknown,
         }
     }
@@ -165,6 +196,9 @@ impl CommitError {
                  /etc/ostree/trusted.ed25519"
                     .to_owned()
             }
+            Self::NotSealed { stream, .. } => format!(
+                "`treeseal seal --from ostree REPO REF --stream {stream} --embed` seals it, where it is made"
+            ),
             Self::KeyKind { .. } => {
                 "`treeseal key new FILE --type ed25519` makes one that can be used".to_owned()
             }
@@ -200,6 +234,17 @@ fn list(names: &[String]) -> String {
             .map(|name| format!("`{}`", name.escape_debug()))
             .collect::<Vec<_>>()
             .join(", "),
+    }
+}
+
+fn list_refused(refused: &[RefusedSeal]) -> String {
+    match refused {
+        [] => "none is beside it or in the repository's store".to_owned(),
+        refused => refused
+            .iter()
+            .map(|RefusedSeal { place, problem }| format!("{place}: {problem}"))
+            .collect::<Vec<_>>()
+            .join("; "),
     }
 }
 

@@ -6,7 +6,8 @@ use treeseal_trust::PublicKey;
 use zeroize::Zeroizing;
 
 use super::CommitError;
-use crate::files::{self, Readable};
+use super::change::Change;
+use crate::files;
 use crate::identity::open_or_own;
 use crate::keys::{KeyPlace, MAX_KEY_FILE, Passphrases, Signature, Signer};
 use crate::{Error, Locations};
@@ -39,18 +40,17 @@ pub fn sign_commit(
     passphrases: &mut dyn Passphrases,
 ) -> Result<SignedCommit, Error> {
     let repository = Repository::open(repository)?;
-    // Who signs at the same time in the same way waits, so no signature is lost.
-    let _lock = files::lock(&repository.path().join(".lock"))?;
-    let checksum = repository.resolve(name)?;
+    let mut change = Change::begin(&repository, name)?;
+    let checksum = change.checksum;
     let (_, commit) = repository.commit(&checksum)?;
-    let mut metadata = repository.detached_metadata(&checksum)?;
     let keys = open(locations, places, passphrases)?;
     let refused = |source| CommitError::Signers { commit: checksum, source };
     for (signer, position) in keys.iter().zip(0..) {
         require_ed25519(signer)?;
         let is_named_before =
             keys.iter().take(position).any(|other| other.public_key() == signer.public_key());
-        let has_signed = has_signed(signer.public_key(), &commit, &metadata).map_err(refused)?;
+        let has_signed =
+            has_signed(signer.public_key(), &commit, &change.metadata).map_err(refused)?;
         if is_named_before || has_signed {
             return Err(
                 CommitError::SignedBefore { commit: checksum, key: signer.tuf_key().id() }.into()
@@ -60,14 +60,13 @@ pub fn sign_commit(
     let what = Signature::OstreeCommit { checksum: &checksum };
     for signer in &keys {
         let signature = signer.sign(&commit, &what, &locations.signing_log())?;
-        let added = metadata.add_signature(KIND.metadata_key(), &signature);
+        let added = change.metadata.add_to_list(KIND.metadata_key(), &signature);
         added.map_err(SignersError::from).map_err(refused)?;
     }
     let trusted = keys.iter().map(|signer| signer.public_key().clone()).collect();
     let keys = Keys { trusted, revoked: Vec::new() };
-    let signers = signers(&commit, &metadata, &keys).map_err(refused)?;
-    let path = repository.detached_metadata_path(&checksum);
-    files::replace(&path, &metadata.to_bytes(), Readable::ByAll)?;
+    let signers = signers(&commit, &change.metadata, &keys).map_err(refused)?;
+    change.write()?;
     Ok(SignedCommit { checksum, signers })
 }
 
@@ -107,6 +106,6 @@ fn has_signed(
     commit: &[u8],
     metadata: &DetachedMetadata,
 ) -> Result<bool, SignersError> {
-    let signatures = metadata.signatures(KIND.metadata_key())?;
+    let signatures = metadata.list(KIND.metadata_key())?;
     Ok(signatures.iter().any(|signature| key.verify(commit, signature) == Ok(())))
 }

@@ -7,13 +7,13 @@ use treeseal_source::Progress;
 use treeseal_source::ostree::{Checksum, Commit, Repository, read_commit};
 use treeseal_tree::Tree;
 use treeseal_tree::diff::{Change, Difference, diff};
-use treeseal_trust::{PublicKey, Timestamp};
-use treeseal_verity::{FileDigest, HashAlgorithm, Params};
+use treeseal_trust::{PublicKey, Stream, Timestamp};
+use treeseal_verity::{FileDigest, Params};
 
 use super::seen::{self, Ref};
-use super::{CommitError, KeySources};
-use crate::Error;
+use super::{CommitError, CommitSeal, KeySources};
 use crate::image::tree_of_image;
+use crate::{Error, Locations};
 
 /// Which commit is to be verified, and by what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +22,15 @@ pub struct CommitRequest {
     pub repository: PathBuf,
     /// A ref, a remote and a ref, or a checksum.
     pub name: String,
-    /// The keys.
-    pub keys: KeySources,
+    /// The keys by one of which it must be signed; none, if its seal is enough.
+    pub keys: Option<KeySources>,
+    /// The stream that it must be sealed for, if it must be.
+    pub stream: Option<Stream>,
     /// An image that must be that of the commit.
     pub image: Option<PathBuf>,
 }
 
-/// A commit that somebody trusted has signed, and whose every object is what it should be.
+/// A commit for which somebody trusted vouches, and whose every object is what it should be.
 #[derive(Debug)]
 pub struct VerifiedCommit {
     /// The commit's name.
@@ -37,8 +39,10 @@ pub struct VerifiedCommit {
     pub commit: Commit,
     /// When it was made, as it says.
     pub time: Timestamp,
-    /// The trusted keys that have signed it.
+    /// The trusted keys that have signed it; none where that was not asked.
     pub signers: Vec<PublicKey>,
+    /// Its seal, if it was asked for.
+    pub seal: Option<CommitSeal>,
     /// Whether it was named by a ref under which nothing was accepted before; nothing, if it was named
     /// by its checksum.
     pub is_first_contact: Option<bool>,
@@ -48,38 +52,52 @@ pub struct VerifiedCommit {
     pub image: FileDigest,
 }
 
-/// Verifies a commit: who has signed it, that it was made for the ref and is not older than what was
+/// Verifies a commit: who vouches for it, that it was made for the ref and is not older than what was
 /// accepted under it, every object, and the image.
 ///
-/// What was accepted under a ref is remembered in the directory `state`.
+/// Vouched for it is by a signature, a seal, or both, as the request says; one of them must be asked
+/// for. What was accepted is remembered in the state of `locations`, whose store does not matter.
 pub fn verify_commit(
-    state: &Path,
+    locations: &Locations,
     request: &CommitRequest,
     progress: &Progress,
 ) -> Result<VerifiedCommit, Error> {
-    let keys = request.keys.read()?;
+    if request.keys.is_none() && request.stream.is_none() {
+        return Err(CommitError::NoKeys.into());
+    }
+    let keys = request.keys.as_ref().map(KeySources::read).transpose()?;
     let repository = Repository::open(&request.repository)?;
     let checksum = repository.resolve(&request.name)?;
     let (commit, bytes) = repository.commit(&checksum)?;
-    let metadata = repository.detached_metadata(&checksum)?;
-    let signers = signers(&bytes, &metadata, &keys)
-        .map_err(|source| CommitError::Signers { commit: checksum, source })?;
+    let signers = match keys {
+        Some(keys) => signers(&bytes, &repository.detached_metadata(&checksum)?, &keys)
+            .map_err(|source| CommitError::Signers { commit: checksum, source })?,
+        None => Vec::new(),
+    };
     let time = Timestamp::from_unix(commit.timestamp)
         .ok_or(CommitError::Time { commit: checksum, found: commit.timestamp })?;
     let known_ref = known_ref(request, &checksum)?;
     let mut is_first_contact = None;
     if let Some(known) = &known_ref {
         require_ref(&checksum, &commit, &known.name)?;
-        let newest = seen::newest(state, known)?;
+        let newest = seen::newest(&locations.state, known)?;
         require_time(&checksum, time, newest, &known.name)?;
         is_first_contact = Some(newest.is_none());
     }
     let tree = read_commit(&repository, &commit, progress)?;
-    let image = check_image(&checksum, &commit, &tree, request.image.as_deref())?;
-    if let Some(known) = known_ref {
-        seen::remember(state, known, time)?;
+    let image = image_digest(&checksum, &commit, &tree)?;
+    if let Some(path) = &request.image {
+        require_image(path, &image, &tree)?;
     }
-    Ok(VerifiedCommit { checksum, commit, time, signers, is_first_contact, tree, image })
+    let find = |stream| CommitSeal::find(locations, &repository, &checksum, stream, &image);
+    let seal = request.stream.as_ref().map(find).transpose()?;
+    if let Some(seal) = &seal {
+        seal.remember(locations)?;
+    }
+    if let Some(known) = known_ref {
+        seen::remember(&locations.state, known, time)?;
+    }
+    Ok(VerifiedCommit { checksum, commit, time, signers, seal, is_first_contact, tree, image })
 }
 
 /// The ref that a commit is named by, if it is.
@@ -119,30 +137,32 @@ fn require_time(
     }
 }
 
-/// Makes the image as libostree does, and compares it with what the commit states and with a file.
-fn check_image(
+/// The digest of a commit's image, as libostree makes it: the one that the commit states, if it states
+/// any.
+pub(crate) fn image_digest(
     checksum: &Checksum,
     commit: &Commit,
     tree: &Tree,
-    file: Option<&Path>,
-) -> Result<FileDigest, Error> {
-    let writer = ImageWriter::new(tree, VersionChoice::Fixed(FormatVersion::V0))
+) -> Result<FileDigest, CommitError> {
+    let image = ImageWriter::new(tree, VersionChoice::Fixed(FormatVersion::V0))
         .map_err(|source| CommitError::NoImage { commit: *checksum, source })?;
-    let params = Params::with_algorithm(HashAlgorithm::Sha256);
-    let found = writer.digest(params.clone());
-    if let Some(stated) = commit.composefs_digest
-        && found.as_bytes() != stated
-    {
-        let stated = Checksum::from_bytes(stated).to_string();
-        return Err(CommitError::Digest { commit: *checksum, stated, found }.into());
+    let found = image.digest(Params::default());
+    match commit.composefs_digest {
+        Some(stated) if found.as_bytes() != stated => {
+            let stated = Checksum::from_bytes(stated).to_string();
+            Err(CommitError::Digest { commit: *checksum, stated, found })
+        }
+        _ => Ok(found),
     }
-    if let Some(path) = file
-        && crate::digest_file(path, &params)? != found
-    {
-        let difference = first_difference(tree, &tree_of_image(path)?);
-        return Err(CommitError::OtherImage { path: path.to_owned(), difference }.into());
+}
+
+/// Refuses a file that is not the image of a commit.
+fn require_image(path: &Path, expected: &FileDigest, tree: &Tree) -> Result<(), Error> {
+    if crate::digest_file(path, &Params::default())? == *expected {
+        return Ok(());
     }
-    Ok(found)
+    let difference = first_difference(tree, &tree_of_image(path)?);
+    Err(CommitError::OtherImage { path: path.to_owned(), difference }.into())
 }
 
 /// The first path that is not the same in both, and how it differs.

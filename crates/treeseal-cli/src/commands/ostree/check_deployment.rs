@@ -1,9 +1,11 @@
 use serde_json::{Value, json};
 use treeseal::ostree::{
-    CheckedDeployment, DeployedImage, DeploymentRequest, Protection, Signature, check_deployment,
+    CheckedDeployment, CommitSeal, DeployedImage, DeploymentRequest, Protection, Signature,
+    check_deployment,
 };
 
-use super::key_text;
+use super::super::stream;
+use super::{judges, key_text};
 use crate::args::{OstreeCheckDeployment, RequiredProtection};
 use crate::output::{Failure, Outcome, Output, shown_name};
 
@@ -11,12 +13,14 @@ pub(super) fn run(
     arguments: &OstreeCheckDeployment,
     output: &mut Output,
 ) -> Result<Outcome, Failure> {
+    let locations = judges(&arguments.judges, arguments.stream.is_some())?;
     let request = DeploymentRequest {
         sysroot: arguments.sysroot.clone(),
         deployment: arguments.deployment.clone(),
+        stream: arguments.stream.as_deref().map(stream).transpose()?,
         keys: arguments.key.clone(),
     };
-    let checked = check_deployment(&request)?;
+    let checked = check_deployment(&locations, &request)?;
     if output.is_json() {
         output.json(&to_json(&checked))?;
     } else {
@@ -26,11 +30,13 @@ pub(super) fn run(
 }
 
 fn holds(checked: &CheckedDeployment, required: Option<RequiredProtection>) -> bool {
-    let required = required.map(|required| match required {
-        RequiredProtection::Verity => Protection::Verity,
-        RequiredProtection::Signed => Protection::Signed,
-    });
-    checked.contradictions().is_empty() && checked.protection() >= required
+    let has = |required| checked.protection() >= Some(required);
+    match required {
+        None => checked.contradictions().is_empty(),
+        Some(RequiredProtection::Verity) => has(Protection::Verity),
+        Some(RequiredProtection::Signed) => has(Protection::Signed),
+        Some(RequiredProtection::Sealed) => checked.is_sealed(),
+    }
 }
 
 fn report(checked: &CheckedDeployment, output: &mut Output) -> Result<(), Failure> {
@@ -50,6 +56,9 @@ fn report(checked: &CheckedDeployment, output: &mut Output) -> Result<(), Failur
         line("objects", &text)?;
     }
     line("commit", &signature_text(&checked.signature))?;
+    if let Some(seal) = &checked.seal {
+        line("seal", &seal_text(seal))?;
+    }
     line("protected by", protection_name(checked).unwrap_or("nothing"))?;
     for contradiction in checked.contradictions() {
         line("wrong", &contradiction.to_string())?;
@@ -88,6 +97,15 @@ fn signature_text(signature: &Signature) -> String {
     }
 }
 
+fn seal_text(seal: &Result<CommitSeal, treeseal::Error>) -> String {
+    match seal {
+        Ok(CommitSeal { statement, place, .. }) => {
+            format!("{} sequence {}, {place}", statement.stream, statement.sequence)
+        }
+        Err(error) => treeseal::causes(error).join(": "),
+    }
+}
+
 fn protection_name(checked: &CheckedDeployment) -> Option<&'static str> {
     checked.protection().map(|protection| match protection {
         Protection::Verity => "fs-verity",
@@ -110,6 +128,10 @@ fn to_json(checked: &CheckedDeployment) -> Value {
         Signature::Refused(_) => Some(Vec::new()),
         Signature::By(keys) => Some(keys.iter().map(key_text).collect()),
     };
+    let seal = checked.seal.as_ref().and_then(|seal| seal.as_ref().ok()).map(|seal| {
+        let statement = &seal.statement;
+        json!({"stream": statement.stream.as_str(), "sequence": statement.sequence.number()})
+    });
     let wrong: Vec<_> = checked.contradictions().iter().map(ToString::to_string).collect();
     let not_covered: Vec<_> = checked.gaps().iter().map(ToString::to_string).collect();
     json!({
@@ -121,6 +143,8 @@ fn to_json(checked: &CheckedDeployment) -> Value {
         "inForce": checked.effective().name(),
         "image": image,
         "signers": signers,
+        "seal": seal,
+        "sealed": checked.is_sealed(),
         "protection": protection_name(checked),
         "wrong": wrong,
         "notCovered": not_covered,
