@@ -2,6 +2,7 @@
 //! they are mounted as.
 
 mod change;
+mod check_deployment;
 mod deploy;
 mod embed;
 mod error;
@@ -13,6 +14,10 @@ mod sign;
 mod tests;
 mod verify;
 
+pub use check_deployment::{
+    CheckedDeployment, Contradiction, DeployedImage, DeployedObjects, DeploymentRequest, Gap,
+    Protection, Signature, check_deployment,
+};
 pub use deploy::{
     DeployRequest, ImageCheck, SealedEntry, Unsealed, VerifiedDeployment, verify_deployment,
 };

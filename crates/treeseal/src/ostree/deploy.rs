@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use treeseal_source::ostree::{Deployment, Repository, Sysroot};
+use treeseal_source::ostree::{Deployment, Repository, Sysroot, SysrootError};
 use treeseal_sys::measure_verity;
 use treeseal_trust::{Sequence, Stream};
 use treeseal_verity::{Digester, FileDigest, Params};
@@ -80,8 +80,8 @@ pub fn verify_deployment(
     locations: &Locations,
     request: &DeployRequest,
 ) -> Result<VerifiedDeployment, Error> {
-    let sysroot = Sysroot::open(&request.sysroot).map_err(CommitError::from)?;
-    let repository = sysroot.repository().map_err(CommitError::from)?;
+    let sysroot = Sysroot::open(&request.sysroot)?;
+    let repository = sysroot.repository()?;
     let judge = Judge { locations, request, sysroot, repository };
     let (entries, others) = judge.entries()?;
     let deployment = judge.wanted(&entries)?;
@@ -137,18 +137,16 @@ struct Judge<'a> {
 }
 
 /// The name of an entry of the boot loader, and the deployment to which it leads.
-type Entry = (String, Result<Deployment, CommitError>);
+type Entry = (String, Result<Deployment, SysrootError>);
 
 impl Judge<'_> {
     /// The entries of the boot loader that lead to deployments, and those that boot something else.
-    fn entries(&self) -> Result<(Vec<Entry>, Vec<String>), CommitError> {
+    fn entries(&self) -> Result<(Vec<Entry>, Vec<String>), SysrootError> {
         let (mut entries, mut others) = (Vec::new(), Vec::new());
         for entry in self.sysroot.boot_entries()? {
             let file = entry.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             match entry.option("ostree") {
-                Some(named) => {
-                    entries.push((file, self.sysroot.resolve(named).map_err(Into::into)))
-                }
+                Some(named) => entries.push((file, self.sysroot.resolve(named))),
                 None => others.push(file),
             }
         }
@@ -162,7 +160,7 @@ impl Judge<'_> {
         }
         match entries.iter().find_map(|(_, deployment)| deployment.as_ref().ok()) {
             Some(deployment) => Ok(deployment.clone()),
-            None => Err(CommitError::NoDeployment { path: self.request.sysroot.clone() }.into()),
+            None => Err(SysrootError::NoDeployment { path: self.request.sysroot.clone() }.into()),
         }
     }
 
@@ -172,7 +170,7 @@ impl Judge<'_> {
             |path: &Path| path.canonicalize().map_err(|source| Error::io("find", path, source));
         let (directory, root) = (real(directory)?, real(self.sysroot.path())?);
         let below = directory.strip_prefix(root).unwrap_or(&directory);
-        Ok(self.sysroot.deployment_at(below).map_err(CommitError::from)?)
+        Ok(self.sysroot.deployment_at(below)?)
     }
 
     fn judge(
@@ -189,7 +187,7 @@ impl Judge<'_> {
 
     fn image_digest(&self, deployment: &Deployment) -> Result<FileDigest, Error> {
         let path = self.sysroot.image_path(deployment);
-        let opened = self.sysroot.open_image(deployment).map_err(CommitError::from)?;
+        let opened = self.sysroot.open_image(deployment)?;
         let file = opened.ok_or_else(|| CommitError::NotDeployed { path: path.clone() })?;
         match self.request.check {
             ImageCheck::Kernel => measure_verity(&file).map_err(Error::verity("measure", &path)),

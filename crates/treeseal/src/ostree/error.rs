@@ -16,6 +16,9 @@ pub enum CommitError {
     /// The repository or an object in it cannot be read, or is not what it should be.
     #[error(transparent)]
     Repository(#[from] OstreeError),
+    /// What is deployed is not as OSTree deploys it.
+    #[error(transparent)]
+    Sysroot(#[from] SysrootError),
     /// A file of keys cannot be used.
     #[error("cannot use the keys in `{}`", path.display())]
     KeyFile {
@@ -152,15 +155,6 @@ pub enum CommitError {
         /// The seals that were looked at.
         refused: Vec<RefusedSeal>,
     },
-    /// No entry of the boot loader leads to a deployment.
-    #[error("no entry of the boot loader of `{}` leads to a deployment", path.display())]
-    NoDeployment {
-        /// The root of the system.
-        path: PathBuf,
-    },
-    /// What OSTree keeps of the system's deployments is not as it should be.
-    #[error(transparent)]
-    Sysroot(#[from] SysrootError),
     /// A deployment has no image.
     #[error("the deployment has no image `{}`", path.display())]
     NotDeployed {
@@ -224,10 +218,10 @@ impl CommitError {
             {
                 Answer::No
             }
-            Self::NoDeployment { .. }
-            | Self::NotDeployed { .. }
+            Self::NotDeployed { .. }
             | Self::Sysroot(
-                SysrootError::Argument { .. }
+                SysrootError::NoDeployment { .. }
+                | SysrootError::Argument { .. }
                 | SysrootError::Link { .. }
                 | SysrootError::Name { .. },
             ) => Answer::No,
