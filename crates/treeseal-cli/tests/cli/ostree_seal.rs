@@ -331,10 +331,8 @@ fn programs() -> [PathBuf; 2] {
     [program("ostree", "ostree"), peer("ostree")]
 }
 
-pub(crate) fn ostree(program: &Path, machine: &Machine, words: &str) -> Run {
+fn ostree(program: &Path, machine: &Machine, words: &str) -> Run {
     let mut command = Command::new(program);
-    // Nobody could remove deployments otherwise.
-    command.env("OSTREE_SYSROOT_DEBUG", "mutable-deployments");
     Run::of(command.args(words.split_whitespace()).current_dir(machine.home.path())).ok()
 }
 

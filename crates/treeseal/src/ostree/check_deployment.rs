@@ -336,7 +336,6 @@ fn chosen(
     let entries = sysroot.boot_entries()?;
     let resolved = |entry: &BootEntry| entry.option("ostree").map(|link| sysroot.resolve(link));
     if let Some(path) = &request.deployment {
-        let path = path.strip_prefix(sysroot.path()).unwrap_or(path);
         let deployment = sysroot.deployment_at(path)?;
         let leads_there =
             |entry: &BootEntry| matches!(resolved(entry), Some(Ok(found)) if found == deployment);

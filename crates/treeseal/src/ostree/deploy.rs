@@ -1,6 +1,6 @@
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use treeseal_source::ostree::{Deployment, Repository, Sysroot, SysrootError};
 use treeseal_sys::measure_verity;
@@ -18,7 +18,7 @@ pub struct DeployRequest {
     pub sysroot: PathBuf,
     /// The stream that its commits must be sealed for.
     pub stream: Stream,
-    /// The directory of the deployment; none for the one that is booted by default.
+    /// The directory of the deployment, from the root on or with that in front; none for the one that is booted by default.
     pub deployment: Option<PathBuf>,
     /// How its image is checked.
     pub check: ImageCheck,
@@ -156,21 +156,12 @@ impl Judge<'_> {
     /// The deployment that was asked for, or the one that is booted by default.
     fn wanted(&self, entries: &[Entry]) -> Result<Deployment, Error> {
         if let Some(directory) = &self.request.deployment {
-            return self.deployment(directory);
+            return Ok(self.sysroot.deployment_at(directory)?);
         }
         match entries.iter().find_map(|(_, deployment)| deployment.as_ref().ok()) {
             Some(deployment) => Ok(deployment.clone()),
             None => Err(SysrootError::NoDeployment { path: self.request.sysroot.clone() }.into()),
         }
-    }
-
-    /// The deployment with this directory.
-    fn deployment(&self, directory: &Path) -> Result<Deployment, Error> {
-        let real =
-            |path: &Path| path.canonicalize().map_err(|source| Error::io("find", path, source));
-        let (directory, root) = (real(directory)?, real(self.sysroot.path())?);
-        let below = directory.strip_prefix(root).unwrap_or(&directory);
-        Ok(self.sysroot.deployment_at(below)?)
     }
 
     fn judge(
