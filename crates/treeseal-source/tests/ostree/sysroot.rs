@@ -6,8 +6,6 @@ use std::os::unix::fs::symlink;
 use treeseal_source::ostree::{Composefs, Sysroot, SysrootError};
 use treeseal_testkit::OstreeSystem;
 
-use super::*;
-
 fn open(system: &OstreeSystem) -> Sysroot {
     Sysroot::open(&system.path()).unwrap()
 }
