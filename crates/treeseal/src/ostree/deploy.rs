@@ -9,7 +9,7 @@ use treeseal_verity::{Digester, FileDigest, Params};
 
 use super::seals::Purpose;
 use super::{CommitError, CommitSeal};
-use crate::{Error, Locations};
+use crate::{Answer, Error, Locations};
 
 /// Which deployment is to be verified, and by what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +127,22 @@ impl Unsealed {
     fn new(what: String, reason: impl Into<Error>) -> Self {
         Self { what, reason: Box::new(reason.into()) }
     }
+
+    pub(super) fn answer(&self) -> Answer {
+        match &*self.reason {
+            // What is not there is no sealed deployment.
+            Error::Commit(error) if is_missing(error) => Answer::No,
+            reason => reason.answer(),
+        }
+    }
+}
+
+fn is_missing(error: &CommitError) -> bool {
+    matches!(
+        error,
+        CommitError::Sysroot(SysrootError::File(error))
+            if error.kind() == Some(io::ErrorKind::NotFound)
+    )
 }
 
 struct Judge<'a> {

@@ -209,12 +209,7 @@ impl CommitError {
                 Answer::No
             }
             Self::Unsealed { unsealed, .. }
-                if unsealed.iter().all(|unsealed| unsealed.reason.answer() == Answer::No) =>
-            {
-                Answer::No
-            }
-            Self::Sysroot(SysrootError::File(error))
-                if error.kind() == Some(std::io::ErrorKind::NotFound) =>
+                if unsealed.iter().all(|unsealed| unsealed.answer() == Answer::No) =>
             {
                 Answer::No
             }
