@@ -13,7 +13,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use boot::Boot;
 pub(crate) use mount::{Forbidden, Helper, KERNEL, Mount, RUN, Status, Umount};
-pub(crate) use ostree::{Judges, NamedCommit, Ostree, OstreeEmbed, OstreeSign, OstreeVerify};
+pub(crate) use ostree::{
+    Judges, NamedCommit, Ostree, OstreeCheckDeployment, OstreeEmbed, OstreeSign, OstreeVerify,
+    RequiredProtection,
+};
 pub(crate) use root::{
     AtBoot, Root, RootAddKey, RootAllow, RootDisallow, RootDraft, RootExpire, RootFloor,
     RootHistory, RootInit, RootPin, RootPolicy, RootRemoveKey, RootRevoke, RootShow, RootThreshold,

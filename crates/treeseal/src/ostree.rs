@@ -2,6 +2,7 @@
 //! they are mounted as.
 
 mod change;
+mod check_deployment;
 mod embed;
 mod error;
 mod keys;
@@ -12,6 +13,10 @@ mod sign;
 mod tests;
 mod verify;
 
+pub use check_deployment::{
+    CheckedDeployment, Contradiction, DeployedImage, DeployedObjects, DeploymentRequest, Gap,
+    Protection, Signature, check_deployment,
+};
 pub(crate) use embed::put_beside;
 pub use embed::{EmbeddedSeal, embed_seal};
 pub use error::CommitError;

@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Keys, Places};
 
@@ -11,6 +11,7 @@ pub(crate) enum Ostree {
     Verify(OstreeVerify),
     Sign(OstreeSign),
     Embed(OstreeEmbed),
+    CheckDeployment(OstreeCheckDeployment),
 }
 
 /// Verify a commit: who vouches for it, its ref, its age, every object, and its image
@@ -92,6 +93,44 @@ pub(crate) struct OstreeSign {
     pub(crate) keys: Keys,
     #[command(flatten)]
     pub(crate) places: Places,
+}
+
+/// Say how a deployment would be booted by ostree-prepare-root, and what protects that boot and what not
+///
+/// Looked at are the boot loader's entry, the deployment's prepare-root.conf, its image, every object that
+/// the image names, and the signatures and the seal of the commit. Nothing is changed, and nothing is
+/// remembered. The exit code is 1 if the deployment does not boot as it is said to, or not with the
+/// protection that is required.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal ostree check-deployment /sysroot --require signed")]
+pub(crate) struct OstreeCheckDeployment {
+    /// The filesystem that OSTree deploys to: /sysroot, or / where that is none
+    pub(crate) sysroot: PathBuf,
+    /// Directory of the deployment [default: that of the first boot entry]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) deployment: Option<PathBuf>,
+    /// Look for a seal of this stream as well, by the pinned trust root
+    #[arg(long)]
+    pub(crate) stream: Option<String>,
+    /// File of public keys that may have signed the commit [default: that of the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Vec<PathBuf>,
+    /// What must protect the boot
+    #[arg(long, value_enum)]
+    pub(crate) require: Option<RequiredProtection>,
+    #[command(flatten)]
+    pub(crate) judges: Judges,
+}
+
+/// What must protect a boot
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RequiredProtection {
+    /// The kernel checks the image and every object, and the image is the one that the commit states
+    Verity,
+    /// The same, and the commit must be signed, and is
+    Signed,
+    /// The kernel checks the image and every object, and the image has a seal that this machine accepts
+    Sealed,
 }
 
 /// Which commit is meant

@@ -15,11 +15,14 @@ use crate::environment;
 use crate::output::{Failure, Outcome, Output, shown_name};
 use crate::passphrases::Sources;
 
+mod check_deployment;
+
 pub(super) fn run(arguments: &Ostree, output: &mut Output) -> Result<Outcome, Failure> {
     match arguments {
         Ostree::Verify(verify) => self::verify(verify, output),
         Ostree::Sign(sign) => self::sign(sign, output),
         Ostree::Embed(embed) => self::embed(embed, output),
+        Ostree::CheckDeployment(check) => check_deployment::run(check, output),
     }
 }
 

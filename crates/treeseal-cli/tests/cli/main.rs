@@ -12,6 +12,7 @@ mod bad_input;
 mod boot;
 mod cache;
 mod ceremony;
+mod deployment;
 mod digest;
 mod documents;
 mod freshness;

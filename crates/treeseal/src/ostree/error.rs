@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use treeseal_foreign::ostree::{KeyFileError, SecretKeyError, SignersError};
-use treeseal_source::ostree::{Checksum, OstreeError};
+use treeseal_source::ostree::{Checksum, OstreeError, SysrootError};
 use treeseal_tree::display_path;
 use treeseal_trust::{KeyAlgorithm, KeyId, Stream, Timestamp};
 use treeseal_verity::FileDigest;
@@ -16,6 +16,9 @@ pub enum CommitError {
     /// The repository or an object in it cannot be read, or is not what it should be.
     #[error(transparent)]
     Repository(#[from] OstreeError),
+    /// What is deployed is not as OSTree deploys it.
+    #[error(transparent)]
+    Sysroot(#[from] SysrootError),
     /// A file of keys cannot be used.
     #[error("cannot use the keys in `{}`", path.display())]
     KeyFile {
