@@ -350,6 +350,10 @@ fn seal_and_roots_are_pulled_with_the_commit() {
         ostree(&program, &machine, &add);
         ostree(&program, &machine, &format!("pull --repo=client acme {REF}"));
         assert!(!machine.path("client/extensions/treeseal").exists());
+        let show =
+            format!("show --repo=client --print-detached-metadata-key={STATEMENT} acme:{REF}");
+        let text = ostree(&program, &machine, &show).text();
+        assert!(text.starts_with("[byte 0x7b, "), "{text}");
         let words =
             format!("ostree verify client acme:{REF} --stream {STREAM} --state other-state");
         let text = does(&machine, &words).ok().text();
