@@ -24,6 +24,8 @@ mod keys;
 mod memory;
 mod mount;
 mod ostree;
+mod ostree_deploy;
+mod ostree_seal;
 mod progress;
 mod rotation;
 mod seal;

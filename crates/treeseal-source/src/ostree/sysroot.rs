@@ -129,8 +129,9 @@ impl Sysroot {
         deployment.ok_or(SysrootError::Link { path, found, expected: "a deployment" })
     }
 
-    /// The deployment with this directory, which is relative to the system's root.
+    /// The deployment with this directory: a path from the system's root on, or with that in front.
     pub fn deployment_at(&self, path: &Path) -> Result<Deployment, SysrootError> {
+        let path = path.strip_prefix(&self.path).unwrap_or(path);
         let deployment = path.to_str().and_then(Deployment::at);
         deployment.ok_or_else(|| SysrootError::Name { path: path.to_owned() })
     }

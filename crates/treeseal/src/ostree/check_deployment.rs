@@ -12,6 +12,7 @@ use treeseal_tree::{Content, Tree};
 use treeseal_trust::{PublicKey, Stream};
 use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Params};
 
+use super::seals::Purpose;
 use super::{CommitSeal, keys};
 use crate::fsverity::measure_if_enabled;
 use crate::{Error, Locations, files};
@@ -198,7 +199,14 @@ pub fn check_deployment(
         None => None,
     };
     let seal = request.stream.as_ref().zip(image.as_ref()).map(|(stream, image)| {
-        CommitSeal::find(locations, &repository, &deployment.commit, stream, &image.digest)
+        CommitSeal::find(
+            locations,
+            &repository,
+            &deployment.commit,
+            stream,
+            &image.digest,
+            Purpose::Use,
+        )
     });
     let command_line = entry.as_ref().and_then(|entry| entry.option(COMMAND_LINE));
     Ok(CheckedDeployment {
@@ -328,7 +336,6 @@ fn chosen(
     let entries = sysroot.boot_entries()?;
     let resolved = |entry: &BootEntry| entry.option("ostree").map(|link| sysroot.resolve(link));
     if let Some(path) = &request.deployment {
-        let path = path.strip_prefix(sysroot.path()).unwrap_or(path);
         let deployment = sysroot.deployment_at(path)?;
         let leads_there =
             |entry: &BootEntry| matches!(resolved(entry), Some(Ok(found)) if found == deployment);

@@ -79,6 +79,7 @@ fn list(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
+/// The public keys in a file.
 pub(super) fn read_file(path: &Path) -> Result<Vec<PublicKey>, Error> {
     let bytes = files::read(path, MAX_SIZE)?.ok_or_else(|| Error::missing(path))?;
     parse(path, &bytes)
