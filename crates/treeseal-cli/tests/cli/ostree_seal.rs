@@ -302,7 +302,8 @@ fn the_store_of_a_repository_misses_and_removes_nothing() {
     let before = snapshot(&machine.path("archive"));
     machine.does(&format!("store gc {store}")).ok();
     assert_unchanged(&before, &snapshot(&machine.path("archive")));
-    machine.does(&format!("verify {STREAM} {store}")).ok();
+    let text = machine.does(&format!("verify {STREAM} {store}")).ok().text();
+    assert!(text.contains("the image; its files lie in an OSTree repository: `"), "{text}");
     machine.does(&format!("ls {STREAM} {store}")).ok();
 }
 
@@ -350,6 +351,10 @@ fn seal_and_roots_are_pulled_with_the_commit() {
         ostree(&program, &machine, &add);
         ostree(&program, &machine, &format!("pull --repo=client acme {REF}"));
         assert!(!machine.path("client/extensions/treeseal").exists());
+        let show =
+            format!("show --repo=client --print-detached-metadata-key={STATEMENT} acme:{REF}");
+        let text = ostree(&program, &machine, &show).text();
+        assert!(text.starts_with("[byte 0x7b, "), "{text}");
         let words =
             format!("ostree verify client acme:{REF} --stream {STREAM} --state other-state");
         let text = does(&machine, &words).ok().text();
@@ -379,4 +384,19 @@ fn what_others_keep_beside_a_commit_stays() {
     let text = does(&machine, &wanted).ok().text();
     assert!(text.contains(&format!("{STREAM} sequence 2, beside the commit\n")), "{text}");
     assert_eq!(ostree(&program, &machine, note).text(), "'hello'\n");
+}
+
+#[test]
+fn the_store_of_a_repository_says_which_commit_is_the_newest() {
+    let machine = sealer(ONE_SEALER);
+    seal(&machine, FIRST, "--embed");
+    verify_afresh(&machine, FIRST).ok();
+    seal(&machine, SECOND, "--embed");
+    let store = "--store archive/extensions/treeseal";
+    machine.does(&format!("freshen {STREAM} --key alice.pem {store}")).ok();
+    verify_afresh(&machine, SECOND).ok();
+    verify_afresh(&machine, FIRST)
+        .expect_code(1)
+        .says("says that 2 (")
+        .says(") is current: a newer seal is kept back");
 }
