@@ -13,7 +13,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use boot::Boot;
 pub(crate) use mount::{Forbidden, Helper, KERNEL, Mount, RUN, Status, Umount};
-pub(crate) use ostree::{Judges, NamedCommit, Ostree, OstreeEmbed, OstreeSign, OstreeVerify};
+pub(crate) use ostree::{
+    Judges, NamedCommit, Ostree, OstreeEmbed, OstreeExport, OstreeMode, OstreeSign, OstreeVerify,
+};
 pub(crate) use root::{
     AtBoot, Root, RootAddKey, RootAllow, RootDisallow, RootDraft, RootExpire, RootFloor,
     RootHistory, RootInit, RootPin, RootPolicy, RootRemoveKey, RootRevoke, RootShow, RootThreshold,

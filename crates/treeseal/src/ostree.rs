@@ -4,6 +4,7 @@
 mod change;
 mod embed;
 mod error;
+mod export;
 mod keys;
 mod seals;
 mod seen;
@@ -15,6 +16,7 @@ mod verify;
 pub(crate) use embed::put_beside;
 pub use embed::{EmbeddedSeal, embed_seal};
 pub use error::CommitError;
+pub use export::{ExportRequest, Exported, export};
 pub use keys::KeySources;
 pub use seals::{CommitSeal, RefusedSeal, SealPlace, SealProblem, store_of_repository};
 pub use seen::SeenError;

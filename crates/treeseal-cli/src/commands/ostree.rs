@@ -3,14 +3,18 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use treeseal::Locations;
 use treeseal::ostree::{
-    CommitRequest, CommitSeal, EmbeddedSeal, KeySources, SealPlace, SignedCommit, VerifiedCommit,
-    embed_seal, sign_commit, verify_commit,
+    CommitRequest, CommitSeal, EmbeddedSeal, ExportRequest, Exported, KeySources, SealPlace,
+    SignedCommit, VerifiedCommit, embed_seal, sign_commit, verify_commit,
 };
+use treeseal::source::ostree::{Checksum, Mode};
 use treeseal::trust::{PublicKey, Signers};
 
 use super::sign::{key_places, named};
 use super::{note_first_contact, stream};
-use crate::args::{Judges, NamedCommit, Ostree, OstreeEmbed, OstreeSign, OstreeVerify, Places};
+use crate::args::{
+    Judges, NamedCommit, Ostree, OstreeEmbed, OstreeExport, OstreeMode, OstreeSign, OstreeVerify,
+    Places,
+};
 use crate::environment;
 use crate::output::{Failure, Outcome, Output, shown_name};
 use crate::passphrases::Sources;
@@ -20,6 +24,7 @@ pub(super) fn run(arguments: &Ostree, output: &mut Output) -> Result<Outcome, Fa
         Ostree::Verify(verify) => self::verify(verify, output),
         Ostree::Sign(sign) => self::sign(sign, output),
         Ostree::Embed(embed) => self::embed(embed, output),
+        Ostree::Export(export) => self::export(export, output),
     }
 }
 
@@ -160,6 +165,47 @@ fn embed(arguments: &OstreeEmbed, output: &mut Output) -> Result<Outcome, Failur
         output.line(format!("{stream} sequence {sequence} is beside commit {checksum}"))?;
     }
     Ok(Outcome::Yes)
+}
+
+fn export(arguments: &OstreeExport, output: &mut Output) -> Result<Outcome, Failure> {
+    let locations = environment::locations(&arguments.places)?;
+    let stream = stream(&arguments.stream)?;
+    let request = ExportRequest {
+        repository: arguments.repository.clone(),
+        mode: arguments.mode.map(mode),
+        branch: arguments.branch.clone(),
+        subject: arguments.subject.clone(),
+    };
+    let exported = output.watch("export", |_, progress| {
+        treeseal::ostree::export(&locations, &stream, &request, progress)
+    })?;
+    let Exported { sequence, checksum, commit, was_there } = exported;
+    let image = commit.composefs_digest.map(|digest| Checksum::from_bytes(digest).to_string());
+    if output.is_json() {
+        output.json(&json!({
+            "commit": checksum.to_string(),
+            "parent": commit.parent.map(|parent| parent.to_string()),
+            "ref": request.branch,
+            "stream": stream.to_string(),
+            "sequence": sequence.number(),
+            "image": image,
+            "new": !was_there,
+        }))?;
+        return Ok(Outcome::Yes);
+    }
+    let found = if was_there { "is commit" } else { "is now commit" };
+    output
+        .line(format!("{stream} sequence {sequence} {found} {checksum} of {}", request.branch))?;
+    output.line(format!("  {:<10} {}", "image", image.unwrap_or_default())).map(|()| Outcome::Yes)
+}
+
+const fn mode(mode: OstreeMode) -> Mode {
+    match mode {
+        OstreeMode::Archive => Mode::Archive,
+        OstreeMode::Bare => Mode::Bare,
+        OstreeMode::BareUser => Mode::BareUser,
+        OstreeMode::BareUserOnly => Mode::BareUserOnly,
+    }
 }
 
 fn sign(arguments: &OstreeSign, output: &mut Output) -> Result<Outcome, Failure> {

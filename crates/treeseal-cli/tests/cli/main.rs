@@ -23,6 +23,7 @@ mod keys;
 mod memory;
 mod mount;
 mod ostree;
+mod ostree_export;
 mod progress;
 mod rotation;
 mod seal;
