@@ -14,7 +14,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use boot::Boot;
 pub(crate) use mount::{Forbidden, Helper, KERNEL, Mount, RUN, Status, Umount};
 pub(crate) use ostree::{
-    Judges, NamedCommit, Ostree, OstreeEmbed, OstreeExport, OstreeMode, OstreeSign, OstreeVerify,
+    EnforceImage, Judges, NamedCommit, Ostree, OstreeCheckDeployment, OstreeDeployVerify,
+    OstreeEmbed, OstreeExport, OstreeMode, OstreeSign, OstreeVerify, RequiredProtection,
 };
 pub(crate) use root::{
     AtBoot, Root, RootAddKey, RootAllow, RootDisallow, RootDraft, RootExpire, RootFloor,

@@ -18,6 +18,7 @@ mod content;
 mod crash;
 mod environment;
 mod lengths;
+mod ostree;
 mod vectors;
 
 pub use class::refusal_class;
@@ -26,4 +27,5 @@ pub use content::{counter_words, sha256_hex};
 pub use crash::{CrashingDisk, Loss};
 pub use environment::{fixtures, peer, program, python, repository, require_root, run};
 pub use lengths::boundary_lengths;
+pub use ostree::OstreeSystem;
 pub use vectors::{IMAGE_SCENARIOS, VERITY_SCENARIOS, Vector, load_vectors};

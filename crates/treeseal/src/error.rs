@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use treeseal_erofs::{ImageError, WriteError};
-use treeseal_source::ostree::OstreeError;
+use treeseal_source::ostree::{OstreeError, SysrootError};
 use treeseal_source::{DumpReadError, ImportError};
 use treeseal_store::StoreError;
 use treeseal_sys::{
@@ -611,6 +611,12 @@ pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
 impl From<CommitError> for Error {
     fn from(error: CommitError) -> Self {
         Self::Commit(Box::new(error))
+    }
+}
+
+impl From<SysrootError> for Error {
+    fn from(error: SysrootError) -> Self {
+        CommitError::from(error).into()
     }
 }
 

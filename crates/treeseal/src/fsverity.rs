@@ -40,3 +40,15 @@ pub(crate) fn open(path: &Path) -> Result<File, Error> {
     }
     File::open(path).map_err(failed)
 }
+
+/// The digest by which the kernel checks an open file; nothing where it checks none of it. `path` is for
+/// messages.
+pub(crate) fn measure_if_enabled(file: &File, path: &Path) -> Result<Option<FileDigest>, Error> {
+    match measure_verity(file) {
+        Ok(digest) => Ok(Some(digest)),
+        Err(error) if matches!(error, VerityError::NotEnabled) || error.is_unsupported() => {
+            Ok(None)
+        }
+        Err(error) => Err(Error::verity("measure", path)(error)),
+    }
+}

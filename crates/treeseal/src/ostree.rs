@@ -2,6 +2,8 @@
 //! they are mounted as.
 
 mod change;
+mod check_deployment;
+mod deploy;
 mod embed;
 mod error;
 mod export;
@@ -13,6 +15,13 @@ mod sign;
 mod tests;
 mod verify;
 
+pub use check_deployment::{
+    CheckedDeployment, Contradiction, DeployedImage, DeployedObjects, DeploymentRequest, Gap,
+    Protection, Signature, check_deployment,
+};
+pub use deploy::{
+    DeployRequest, ImageCheck, SealedEntry, Unsealed, VerifiedDeployment, verify_deployment,
+};
 pub(crate) use embed::put_beside;
 pub use embed::{EmbeddedSeal, embed_seal};
 pub use error::CommitError;
@@ -20,6 +29,6 @@ pub use export::{ExportRequest, Exported, export};
 pub use keys::KeySources;
 pub use seals::{CommitSeal, RefusedSeal, SealPlace, SealProblem, store_of_repository};
 pub use seen::SeenError;
-pub use sign::{SignedCommit, sign_commit};
+pub use sign::{SignedCommit, attach_signature, sign_commit, write_request};
 pub(crate) use verify::image_digest;
 pub use verify::{CommitRequest, VerifiedCommit, verify_commit};

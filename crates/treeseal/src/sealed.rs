@@ -136,9 +136,15 @@ impl SealedTree {
         Error::ContentElsewhere { stream: self.seal.statement.stream.clone() }
     }
 
+    /// Whether files of the tree lie where no store has them, as those of a commit of OSTree do. Their
+    /// content cannot be read here.
+    pub fn is_elsewhere(&self) -> bool {
+        content_elsewhere(&self.tree).is_some()
+    }
+
     /// Reads and checks every object, on all cores. Stops at the first that is not right.
     pub fn check_objects(&self, progress: &Progress) -> Result<Checked, Error> {
-        if content_elsewhere(&self.tree).is_some() {
+        if self.is_elsewhere() {
             return Err(self.elsewhere());
         }
         let objects = objects_of(&self.tree)?;

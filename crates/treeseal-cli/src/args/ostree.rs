@@ -11,6 +11,8 @@ pub(crate) enum Ostree {
     Verify(OstreeVerify),
     Sign(OstreeSign),
     Embed(OstreeEmbed),
+    DeployVerify(OstreeDeployVerify),
+    CheckDeployment(OstreeCheckDeployment),
     Export(OstreeExport),
 }
 
@@ -123,17 +125,104 @@ pub(crate) enum OstreeMode {
 /// Sign a commit, as `ostree sign` does
 ///
 /// The signature is of Ed25519 and lies beside the commit, where everything else stays as it is. A key
-/// that has signed the commit is refused. Before each signature the signing log gets a line.
+/// that has signed the commit is refused. Before each signature the signing log gets a line. Where the
+/// key is elsewhere, --unsigned writes what is to be signed, and --attach adds what comes back.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
-        treeseal ostree sign /srv/repo exampleos/x86_64/stable --key release.pem")]
+        treeseal ostree sign /srv/repo exampleos/x86_64/stable --key release.pem\n  \
+        treeseal ostree sign /srv/repo exampleos/x86_64/stable --unsigned commit\n  \
+        openssl pkeyutl -sign -rawin -inkey release.pem -in commit -out signature\n  \
+        treeseal ostree sign /srv/repo exampleos/x86_64/stable --attach signature --by release.pub")]
 pub(crate) struct OstreeSign {
     #[command(flatten)]
     pub(crate) commit: NamedCommit,
+    /// Sign nothing, and write the bytes that are to be signed to this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "attach"])]
+    pub(crate) unsigned: Option<PathBuf>,
+    /// Add this signature, 64 bytes, that was made elsewhere
+    #[arg(long, value_name = "FILE", requires = "by", conflicts_with = "key")]
+    pub(crate) attach: Option<PathBuf>,
+    /// File of public keys, one of which made it
+    #[arg(long, value_name = "FILE", requires = "attach")]
+    pub(crate) by: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) keys: Keys,
     #[command(flatten)]
     pub(crate) places: Places,
+}
+
+/// Verify that a deployment is sealed, and that the boot loader leads to no other
+///
+/// For a hook that runs after `ostree admin deploy`. The digest by which the kernel checks the
+/// deployment's image must be the sealed one. Of the other deployments to which entries of the boot
+/// loader lead, the trust root must accept the seals; that they are older does not matter. Nothing is
+/// remembered. Exit code 1 names all that are not sealed.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+        treeseal ostree deploy-verify / --stream example/os/x86_64/stable")]
+pub(crate) struct OstreeDeployVerify {
+    /// The root of the system, which has `ostree` and `boot`
+    pub(crate) sysroot: PathBuf,
+    /// The stream that the deployments must be sealed for
+    #[arg(long)]
+    pub(crate) stream: String,
+    /// The directory of the deployment [default: the one that is booted by default]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) deployment: Option<PathBuf>,
+    /// What checks the images: kernel, or scan, which reads them now and checks nothing later
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    #[arg(hide_possible_values = true)]
+    pub(crate) enforce: EnforceImage,
+    #[command(flatten)]
+    pub(crate) judges: Judges,
+}
+
+/// Say how a deployment would be booted by ostree-prepare-root, and what protects that boot and what not
+///
+/// Looked at are the boot loader's entry, the deployment's prepare-root.conf, its image, every object that
+/// the image names, and the signatures and the seal of the commit. Nothing is changed, and nothing is
+/// remembered. The exit code is 1 if the deployment does not boot as it is said to, or not with the
+/// protection that is required.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal ostree check-deployment /sysroot --require signed")]
+pub(crate) struct OstreeCheckDeployment {
+    /// The filesystem that OSTree deploys to: /sysroot, or / where that is none
+    pub(crate) sysroot: PathBuf,
+    /// Directory of the deployment [default: that of the first boot entry]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) deployment: Option<PathBuf>,
+    /// Look for a seal of this stream as well, by the pinned trust root
+    #[arg(long)]
+    pub(crate) stream: Option<String>,
+    /// File of public keys that may have signed the commit [default: that of the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Vec<PathBuf>,
+    /// What must protect the boot
+    #[arg(long, value_enum)]
+    pub(crate) require: Option<RequiredProtection>,
+    #[command(flatten)]
+    pub(crate) judges: Judges,
+}
+
+/// What checks the image of a deployment.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum EnforceImage {
+    /// fs-verity, whenever it is read
+    #[default]
+    Kernel,
+    /// This command, once
+    Scan,
+}
+
+/// What must protect a boot
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RequiredProtection {
+    /// The kernel checks the image and every object, and the image is the one that the commit states
+    Verity,
+    /// The same, and the commit must be signed, and is
+    Signed,
+    /// The kernel checks the image and every object, and the image has a seal that this machine accepts
+    Sealed,
 }
 
 /// Which commit is meant

@@ -1,30 +1,36 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use treeseal::Locations;
 use treeseal::ostree::{
-    CommitRequest, CommitSeal, EmbeddedSeal, ExportRequest, Exported, KeySources, SealPlace,
-    SignedCommit, VerifiedCommit, embed_seal, sign_commit, verify_commit,
+    CommitRequest, CommitSeal, DeployRequest, EmbeddedSeal, ImageCheck, KeySources, SealPlace,
+    SealedEntry, SignedCommit, VerifiedCommit, VerifiedDeployment, attach_signature, embed_seal,
+    sign_commit, verify_commit, verify_deployment, write_request,
 };
-use treeseal::source::ostree::{Checksum, Mode};
+use treeseal::source::ostree::Checksum;
 use treeseal::trust::{PublicKey, Signers};
 
-use super::sign::{key_places, named};
+use super::sign::{key_places, named, read_signature};
 use super::{note_first_contact, stream};
 use crate::args::{
-    Judges, NamedCommit, Ostree, OstreeEmbed, OstreeExport, OstreeMode, OstreeSign, OstreeVerify,
-    Places,
+    EnforceImage, Judges, NamedCommit, Ostree, OstreeDeployVerify, OstreeEmbed, OstreeSign,
+    OstreeVerify, Places,
 };
 use crate::environment;
 use crate::output::{Failure, Outcome, Output, shown_name};
 use crate::passphrases::Sources;
+
+mod check_deployment;
+mod export;
 
 pub(super) fn run(arguments: &Ostree, output: &mut Output) -> Result<Outcome, Failure> {
     match arguments {
         Ostree::Verify(verify) => self::verify(verify, output),
         Ostree::Sign(sign) => self::sign(sign, output),
         Ostree::Embed(embed) => self::embed(embed, output),
-        Ostree::Export(export) => self::export(export, output),
+        Ostree::DeployVerify(verify) => deploy_verify(verify, output),
+        Ostree::CheckDeployment(check) => check_deployment::run(check, output),
+        Ostree::Export(export) => export::run(export, output),
     }
 }
 
@@ -167,53 +173,110 @@ fn embed(arguments: &OstreeEmbed, output: &mut Output) -> Result<Outcome, Failur
     Ok(Outcome::Yes)
 }
 
-fn export(arguments: &OstreeExport, output: &mut Output) -> Result<Outcome, Failure> {
-    let locations = environment::locations(&arguments.places)?;
-    let stream = stream(&arguments.stream)?;
-    let request = ExportRequest {
-        repository: arguments.repository.clone(),
-        mode: arguments.mode.map(mode),
-        branch: arguments.branch.clone(),
-        subject: arguments.subject.clone(),
+fn deploy_verify(arguments: &OstreeDeployVerify, output: &mut Output) -> Result<Outcome, Failure> {
+    let locations = judges(&arguments.judges, true)?;
+    let (check, enforcement) = match arguments.enforce {
+        EnforceImage::Kernel => (ImageCheck::Kernel, "kernel"),
+        EnforceImage::Scan => (ImageCheck::Scan, "scan"),
     };
-    let exported = output.watch("export", |_, progress| {
-        treeseal::ostree::export(&locations, &stream, &request, progress)
-    })?;
-    let Exported { sequence, checksum, commit, was_there } = exported;
-    let image = commit.composefs_digest.map(|digest| Checksum::from_bytes(digest).to_string());
-    if output.is_json() {
-        output.json(&json!({
-            "commit": checksum.to_string(),
-            "parent": commit.parent.map(|parent| parent.to_string()),
-            "ref": request.branch,
-            "stream": stream.to_string(),
-            "sequence": sequence.number(),
-            "image": image,
-            "new": !was_there,
-        }))?;
-        return Ok(Outcome::Yes);
+    let request = DeployRequest {
+        sysroot: arguments.sysroot.clone(),
+        stream: stream(&arguments.stream)?,
+        deployment: arguments.deployment.clone(),
+        check,
+    };
+    let verified = verify_deployment(&locations, &request)?;
+    if check == ImageCheck::Scan {
+        output
+            .note("the images were read now: nothing here says that the kernel checks them later");
     }
-    let found = if was_there { "is commit" } else { "is now commit" };
-    output
-        .line(format!("{stream} sequence {sequence} {found} {checksum} of {}", request.branch))?;
-    output.line(format!("  {:<10} {}", "image", image.unwrap_or_default())).map(|()| Outcome::Yes)
+    for file in &verified.others {
+        output
+            .note(&format!("`{}` boots no deployment: nothing was asked of it", shown_name(file)));
+    }
+    if output.is_json() {
+        output.json(&deployment_as_json(&verified, enforcement))?;
+    } else {
+        write_deployment(&verified, enforcement, output)?;
+    }
+    Ok(Outcome::Yes)
 }
 
-const fn mode(mode: OstreeMode) -> Mode {
-    match mode {
-        OstreeMode::Archive => Mode::Archive,
-        OstreeMode::Bare => Mode::Bare,
-        OstreeMode::BareUser => Mode::BareUser,
-        OstreeMode::BareUserOnly => Mode::BareUserOnly,
+fn write_deployment(
+    verified: &VerifiedDeployment,
+    enforcement: &str,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    output.line(format!("verified {}", verified.deployment.path().display()))?;
+    write_seal(&verified.seal, output)?;
+    output.line(format!("  {:<10} {}, {enforcement}", "image", verified.image))?;
+    for SealedEntry { file, deployment, sequence } in &verified.entries {
+        let file = shown_name(file);
+        let path = deployment.path();
+        output.line(format!("  {:<10} {file} sequence {sequence}, {}", "boots", path.display()))?;
     }
+    Ok(())
+}
+
+fn deployment_as_json(verified: &VerifiedDeployment, enforcement: &str) -> Value {
+    let entry = |entry: &SealedEntry| {
+        json!({
+            "file": entry.file,
+            "deployment": entry.deployment.path(),
+            "sequence": entry.sequence.number(),
+        })
+    };
+    json!({
+        "deployment": verified.deployment.path(),
+        "commit": verified.deployment.commit.to_string(),
+        "image": verified.image.to_string(),
+        "enforcement": enforcement,
+        "seal": seal_as_json(&verified.seal),
+        "entries": verified.entries.iter().map(entry).collect::<Vec<_>>(),
+        "others": verified.others,
+    })
 }
 
 fn sign(arguments: &OstreeSign, output: &mut Output) -> Result<Outcome, Failure> {
-    let locations = environment::locations(&arguments.places)?;
-    let places = key_places(&arguments.keys)?;
-    let mut passphrases = Sources::new(&arguments.keys.passphrase);
     let NamedCommit { repository, name } = &arguments.commit;
-    let signed = sign_commit(&locations, repository, name, &places, &mut passphrases)?;
+    match (&arguments.unsigned, &arguments.attach, &arguments.by) {
+        (Some(file), ..) => {
+            let checksum = write_request(repository, name, file)?;
+            report_request(&checksum, file, output)
+        }
+        (None, Some(signature), Some(keys)) => {
+            let signature = read_signature(signature)?;
+            report_signed(&attach_signature(repository, name, keys, &signature)?, output)
+        }
+        _ => {
+            let locations = environment::locations(&arguments.places)?;
+            let places = key_places(&arguments.keys)?;
+            let mut passphrases = Sources::new(&arguments.keys.passphrase);
+            let signed = sign_commit(&locations, repository, name, &places, &mut passphrases)?;
+            report_signed(&signed, output)
+        }
+    }
+}
+
+fn report_request(
+    checksum: &Checksum,
+    file: &Path,
+    output: &mut Output,
+) -> Result<Outcome, Failure> {
+    if output.is_json() {
+        output.json(&json!({ "commit": checksum.to_string(), "unsigned": file }))?;
+        return Ok(Outcome::Yes);
+    }
+    output.line(format!("commit {checksum} waits for a signature over {}", file.display()))?;
+    output.note(&format!(
+        "`openssl pkeyutl -sign -rawin -inkey KEY -in {} -out SIGNATURE` makes one, and `treeseal ostree \
+         sign` with --attach SIGNATURE --by PUBLIC-KEY adds it",
+        file.display()
+    ));
+    Ok(Outcome::Yes)
+}
+
+fn report_signed(signed: &SignedCommit, output: &mut Output) -> Result<Outcome, Failure> {
     let SignedCommit { checksum, signers } = signed;
     let signers: Vec<String> = signers.iter().map(key_text).collect();
     if output.is_json() {

@@ -141,7 +141,8 @@ pub(super) fn role_as_json(role: &pending::RoleStanding) -> Value {
     })
 }
 
-fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
+/// The bytes of a file with a signature; of a longer file, more than any signature has.
+pub(super) fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |source| treeseal::Error::Io { action: "read", path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();

@@ -16,8 +16,19 @@ struct Report<'r> {
     image_checked: bool,
     /// Whether nothing was remembered of earlier seals; nothing, if that was not asked.
     is_first_contact: Option<bool>,
-    /// Whether there could be objects to check, and what came of it.
-    objects: Option<Option<Checked>>,
+    objects: Objects,
+}
+
+/// What is known of the objects of a tree.
+#[derive(Clone, Copy)]
+enum Objects {
+    /// There is no store with objects.
+    NotHere,
+    /// They lie in a repository of OSTree.
+    Elsewhere,
+    /// They could have been checked.
+    NotRead,
+    Checked(Checked),
 }
 
 pub(super) fn run(arguments: &Verify, output: &mut Output) -> Result<Outcome, Failure> {
@@ -39,9 +50,12 @@ fn verify_stored(arguments: &Verify, output: &mut Output) -> Result<Outcome, Fai
     let locations = environment::locations(&arguments.places)?;
     let name = arguments.stream.as_deref().unwrap_or_default();
     let sealed = SealedTree::open(&locations, &stream(name)?)?;
-    let checked = match arguments.deep {
-        true => Some(output.watch("verify", |_, progress| sealed.check_objects(progress))?),
-        false => None,
+    let objects = match arguments.deep {
+        true => {
+            Objects::Checked(output.watch("verify", |_, progress| sealed.check_objects(progress))?)
+        }
+        false if sealed.is_elsewhere() => Objects::Elsewhere,
+        false => Objects::NotRead,
     };
     if sealed.is_first_contact() {
         note_first_contact(&locations.state, output);
@@ -51,7 +65,7 @@ fn verify_stored(arguments: &Verify, output: &mut Output) -> Result<Outcome, Fai
         root: sealed.root(),
         image_checked: true,
         is_first_contact: Some(sealed.is_first_contact()),
-        objects: Some(checked),
+        objects,
     };
     report.write(output)
 }
@@ -95,7 +109,7 @@ fn verify_alone(
         root: &verified.root,
         image_checked: verified.image_checked,
         is_first_contact: with_memory.then_some(verified.is_first_contact),
-        objects: None,
+        objects: Objects::NotHere,
     };
     report.write(output)
 }
@@ -183,21 +197,31 @@ impl Report<'_> {
     }
 
     fn checked(&self) -> String {
-        match &self.objects {
-            Some(Some(checked)) => format!(
+        match self.objects {
+            Objects::Checked(checked) => format!(
                 "scan: every byte of {} objects checked, {} bytes",
                 checked.objects, checked.bytes
             ),
-            Some(None) => "the image; objects not read: `--deep` reads them".to_owned(),
-            None if self.image_checked => "the image".to_owned(),
-            None => "the seal alone: `--image FILE` checks an image against it".to_owned(),
+            Objects::NotRead => "the image; objects not read: `--deep` reads them".to_owned(),
+            Objects::Elsewhere => format!(
+                "the image; its files lie in an OSTree repository: `treeseal ostree verify REPO REF \
+                 --stream {}` reads them",
+                self.statement.stream
+            ),
+            Objects::NotHere if self.image_checked => "the image".to_owned(),
+            Objects::NotHere => {
+                "the seal alone: `--image FILE` checks an image against it".to_owned()
+            }
         }
     }
 
     fn to_json(&self) -> Value {
         let statement = self.statement;
         let freshness = statement.freshness();
-        let checked = self.objects.flatten();
+        let checked = match self.objects {
+            Objects::Checked(checked) => Some(checked),
+            _ => None,
+        };
         json!({
             "stream": statement.stream.to_string(),
             "sequence": statement.sequence.number(),

@@ -62,6 +62,11 @@ fn every_help_ends_with_an_example() {
         "status",
         "boot status",
         "boot mark-good",
+        "ostree verify",
+        "ostree sign",
+        "ostree embed",
+        "ostree deploy-verify",
+        "ostree export",
     ] {
         let help = run(command.split(' ').chain(["--help"])).ok().text();
         let (_, example) = help.rsplit_once("Example:\n").expect(command);
@@ -102,9 +107,12 @@ fn the_commands_of_the_readme_work() {
 #[track_caller]
 fn run_guide(name: &str) {
     let text = fs::read_to_string(repository().join("docs/guides").join(name)).unwrap();
-    for (program, package) in
-        [("openssl", "openssl"), ("softhsm2-util", "softhsm2"), ("pkcs11-tool", "opensc")]
-    {
+    for (program, package) in [
+        ("openssl", "openssl"),
+        ("softhsm2-util", "softhsm2"),
+        ("pkcs11-tool", "opensc"),
+        ("ostree", "ostree"),
+    ] {
         if text.contains(&format!("$ {program} ")) {
             treeseal_testkit::program(program, package);
         }
@@ -160,6 +168,7 @@ guides! {
     one_seal_is_checked_as_its_page_says: "checking-one-seal.md",
     post_quantum_keys_work_as_their_page_says: "post-quantum.md",
     a_tree_is_made_ready_to_boot_as_its_page_says: "boot.md",
+    commits_are_sealed_as_their_page_says: "ostree.md",
 }
 
 #[test]

@@ -11,12 +11,12 @@ use treeseal::source::ostree::DetachedMetadata;
 use crate::support::{Machine, Run};
 
 const ED25519: &str = "ostree.sign.ed25519";
-const REF: &str = "fixture/x86_64/stable";
-const FIRST: &str = "aab40b14bf2d468066283f133c1f95f68c7469f727b16637cbae217109c56792";
-const SECOND: &str = "1ef25641152323996ac56d1a6081bf4392a090774b63be369637a6fca59e8c99";
+pub(crate) const REF: &str = "fixture/x86_64/stable";
+pub(crate) const FIRST: &str = "aab40b14bf2d468066283f133c1f95f68c7469f727b16637cbae217109c56792";
+pub(crate) const SECOND: &str = "1ef25641152323996ac56d1a6081bf4392a090774b63be369637a6fca59e8c99";
 
 /// A machine with the repository of the vectors, `archive`, and their keys.
-fn machine() -> Machine {
+pub(crate) fn machine() -> Machine {
     let machine = Machine::new();
     let vectors = repository().join("vectors/ostree");
     let mut tar = Command::new(program("tar", "tar"));
@@ -28,12 +28,12 @@ fn machine() -> Machine {
     machine
 }
 
-fn object(machine: &Machine, checksum: &str, extension: &str) -> PathBuf {
+pub(crate) fn object(machine: &Machine, checksum: &str, extension: &str) -> PathBuf {
     let (prefix, rest) = checksum.split_at(2);
     machine.path(&format!("archive/objects/{prefix}/{rest}.{extension}"))
 }
 
-fn set_ref(machine: &Machine, name: &str, checksum: &str) {
+pub(crate) fn set_ref(machine: &Machine, name: &str, checksum: &str) {
     fs::write(machine.path(&format!("archive/refs/heads/{name}")), format!("{checksum}\n"))
         .unwrap();
 }
@@ -152,7 +152,7 @@ fn objects(machine: &Machine, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-fn change_last_byte(path: &Path) {
+pub(crate) fn change_last_byte(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(path, bytes).unwrap();
@@ -224,7 +224,7 @@ fn base64(bytes: &[u8]) -> String {
     String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
 }
 
-fn metadata(machine: &Machine, checksum: &str) -> DetachedMetadata {
+pub(crate) fn metadata(machine: &Machine, checksum: &str) -> DetachedMetadata {
     DetachedMetadata::parse(&fs::read(object(machine, checksum, "commitmeta")).unwrap()).unwrap()
 }
 
@@ -281,4 +281,58 @@ fn a_commit_is_not_signed_twice_by_one_key_or_by_one_that_cannot() {
     machine.does(&format!("ostree sign archive {REF} --key mine")).ok();
     let again = machine.does(&format!("ostree sign archive {REF} --key mine"));
     again.expect_code(2).says(&twice);
+}
+
+/// Signs a file as a machine does that has nothing but OpenSSL and the key.
+fn sign_elsewhere(machine: &Machine, file: &str) {
+    let mut openssl = Command::new(program("openssl", "openssl"));
+    openssl.args(["pkeyutl", "-sign", "-rawin", "-keyform", "DER", "-inkey"]);
+    openssl.arg(machine.path("pkcs8")).arg("-in").arg(machine.path(file));
+    Run::of(openssl.arg("-out").arg(machine.path("signature"))).ok();
+}
+
+#[test]
+fn a_signature_that_was_made_elsewhere_is_added() {
+    let machine = machine();
+    secret_key(&machine, "mine", 11);
+    let words = format!("ostree sign archive {REF} --unsigned commit");
+    let text = machine.does(&words).ok().says("openssl pkeyutl -sign -rawin").text();
+    assert_eq!(text, format!("commit {SECOND} waits for a signature over commit\n"));
+    let commit = fs::read(machine.path("commit")).unwrap();
+    assert_eq!(commit, fs::read(object(&machine, SECOND, "commit")).unwrap());
+    machine.does(&words).expect_code(2).says("exists, and would be overwritten");
+    sign_elsewhere(&machine, "commit");
+    let attach = format!("ostree sign archive {REF} --attach signature --by mine.pub");
+    let text = machine.does(&attach).ok().text();
+    assert!(text.starts_with(&format!("signed commit {SECOND}\n  signed by  MCow")), "{text}");
+    verify(&machine, &format!("{REF} --key mine.pub")).ok();
+    verify(&machine, &format!("{REF} --key good.pub")).ok();
+    machine.does(&attach).expect_code(2).says("would have two signatures of the key ");
+    // Nothing was signed here.
+    assert!(!machine.path("state/signing.log").exists());
+}
+
+#[test]
+fn a_signature_over_something_else_or_by_another_key_is_not_added() {
+    let machine = machine();
+    secret_key(&machine, "mine", 11);
+    machine.does(&format!("ostree sign archive {FIRST} --unsigned commit")).ok();
+    sign_elsewhere(&machine, "commit");
+    let kept = fs::read(object(&machine, SECOND, "commitmeta")).unwrap();
+    let refused = |arguments: &str| {
+        machine
+            .does(&format!("ostree sign archive {arguments}"))
+            .expect_code(2)
+            .says("error: the signature is not one of Ed25519 over commit ")
+            .says("nothing was changed\n");
+    };
+    refused(&format!("{REF} --attach signature --by mine.pub"));
+    refused(&format!("{FIRST} --attach signature --by good.pub"));
+    fs::write(machine.path("signature"), [0; 100]).unwrap();
+    refused(&format!("{FIRST} --attach signature --by mine.pub"));
+    assert_eq!(fs::read(object(&machine, SECOND, "commitmeta")).unwrap(), kept);
+    machine
+        .does(&format!("ostree sign archive {REF} --attach signature"))
+        .expect_code(2)
+        .says("--by");
 }

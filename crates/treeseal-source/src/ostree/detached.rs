@@ -81,3 +81,39 @@ impl DetachedMetadata {
         self.0.push(Item { key: key.to_owned(), kind: kind.to_owned(), value });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of `spec/ostree.md`.
+    #[test]
+    fn values_are_written_as_the_specification_has_them() {
+        let mut metadata = DetachedMetadata::default();
+        metadata.set_bytes("treeseal.statement", b"{}");
+        metadata.set_list("treeseal.roots", &[b"{}".to_vec()]);
+        let written = metadata.to_bytes();
+        assert_eq!(
+            written,
+            b"treeseal.statement\0\0\0\0\0\0{}\0ay\x13\0\0\
+              treeseal.roots\0\0{}\x02\0aay\x0f\x1e\x38"
+        );
+        assert_eq!(DetachedMetadata::parse(&written), Ok(metadata));
+    }
+
+    #[test]
+    fn a_value_is_replaced_alone_and_read_as_its_own_type() {
+        let mut metadata = DetachedMetadata::default();
+        metadata.set_list("list", &[b"one".to_vec()]);
+        metadata.set_bytes("bytes", b"two");
+        metadata.set_bytes("bytes", b"three");
+        metadata.add_to_list("list", b"four").unwrap();
+        let read = DetachedMetadata::parse(&metadata.to_bytes()).unwrap();
+        assert_eq!(read.bytes("bytes"), Ok(Some(&b"three"[..])));
+        assert_eq!(read.list("list"), Ok(vec![b"one".to_vec(), b"four".to_vec()]));
+        assert_eq!((read.bytes("none"), read.list("none")), (Ok(None), Ok(Vec::new())));
+        let other_kind = GvariantError::Kind.into();
+        assert_eq!(read.bytes("list"), Err(other_kind));
+        assert_eq!(read.list("bytes"), Err(GvariantError::Kind.into()));
+    }
+}

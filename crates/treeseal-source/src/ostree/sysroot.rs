@@ -39,6 +39,12 @@ pub enum SysrootError {
         /// What it has.
         found: String,
     },
+    /// Nothing is booted from here.
+    #[error("no entry of a boot loader in `{}` leads to a deployment", path.join("boot/loader/entries").display())]
+    NoDeployment {
+        /// The system's root.
+        path: PathBuf,
+    },
     /// A symlink that OSTree makes leads elsewhere than OSTree lets it.
     #[error("`{}` leads to `{}`, and should lead to {expected}", path.display(), found.escape_debug())]
     Link {
@@ -123,8 +129,9 @@ impl Sysroot {
         deployment.ok_or(SysrootError::Link { path, found, expected: "a deployment" })
     }
 
-    /// The deployment with this directory, which is relative to the system's root.
+    /// The deployment with this directory: a path from the system's root on, or with that in front.
     pub fn deployment_at(&self, path: &Path) -> Result<Deployment, SysrootError> {
+        let path = path.strip_prefix(&self.path).unwrap_or(path);
         let deployment = path.to_str().and_then(Deployment::at);
         deployment.ok_or_else(|| SysrootError::Name { path: path.to_owned() })
     }
@@ -151,7 +158,7 @@ impl Sysroot {
     /// Opens the image of a deployment; `None` where it has none. A symlink cannot be opened.
     pub fn open_image(&self, deployment: &Deployment) -> Result<Option<File>, SysrootError> {
         let opened = self.open_deployment(deployment)?.open_file(IMAGE.as_bytes());
-        self.if_there(opened, || self.image_path(deployment))
+        if_there(opened, || self.image_path(deployment))
     }
 
     /// Where the image of a deployment lies, for messages.
@@ -167,18 +174,28 @@ impl Sysroot {
     /// What a deployment's files say of how it is to be booted. The initramfs goes by its own copies of
     /// them.
     pub fn prepare_root(&self, deployment: &Deployment) -> Result<PrepareRoot, SysrootError> {
-        let directory = self.open_deployment(deployment)?;
         let mut configuration = PrepareRoot::default();
         for name in ["usr/lib/ostree/prepare-root.conf", "etc/ostree/prepare-root.conf"] {
-            let path = || self.path.join(deployment.path()).join(name);
-            let opened = directory.open_beneath(name.as_bytes());
-            let Some(file) = self.if_there(opened, path)? else { continue };
-            let bytes = read_file_limited(file, PrepareRoot::MAX_SIZE);
-            let bytes = bytes.map_err(|error| named(path(), error))?;
-            let added = configuration.add(&bytes);
-            added.map_err(|why| SysrootError::Configuration { path: path(), why })?;
+            let Some(bytes) = self.read(deployment, name, PrepareRoot::MAX_SIZE)? else { continue };
+            configuration.add(&bytes).map_err(|why| {
+                let path = self.path.join(deployment.path()).join(name);
+                SysrootError::Configuration { path, why }
+            })?;
         }
         Ok(configuration)
+    }
+
+    /// A small file of a deployment; `None` where there is none. The way to it may hold no symlink.
+    pub fn read(
+        &self,
+        deployment: &Deployment,
+        name: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, SysrootError> {
+        let path = || self.path.join(deployment.path()).join(name);
+        let opened = self.open_deployment(deployment)?.open_beneath(name.as_bytes());
+        let Some(file) = if_there(opened, path)? else { return Ok(None) };
+        read_file_limited(file, limit).map(Some).map_err(|error| named(path(), error))
     }
 
     fn open_deployment(&self, deployment: &Deployment) -> Result<Directory, SysrootError> {
@@ -203,17 +220,16 @@ impl Sysroot {
         let target = target.map_err(|error| named(self.path.join(directory).join(name), error))?;
         Ok(String::from_utf8_lossy(&target).into_owned())
     }
+}
 
-    fn if_there(
-        &self,
-        opened: Result<File, FileError>,
-        path: impl Fn() -> PathBuf,
-    ) -> Result<Option<File>, SysrootError> {
-        match opened {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == Some(ErrorKind::NotFound) => Ok(None),
-            Err(error) => Err(named(path(), error)),
-        }
+fn if_there(
+    opened: Result<File, FileError>,
+    path: impl Fn() -> PathBuf,
+) -> Result<Option<File>, SysrootError> {
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == Some(ErrorKind::NotFound) => Ok(None),
+        Err(error) => Err(named(path(), error)),
     }
 }
 

@@ -4,70 +4,16 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use treeseal_source::ostree::{Composefs, Sysroot, SysrootError};
-use treeseal_testkit::peer;
+use treeseal_testkit::OstreeSystem;
 
-use super::*;
-
-/// A system with deployments of this many commits, of which the last is booted.
-struct System {
-    directory: TempDir,
-    commits: Vec<String>,
-}
-
-impl System {
-    fn new(commits: u32) -> Self {
-        let mut system = Self { directory: TempDir::new().unwrap(), commits: Vec::new() };
-        fs::create_dir(system.path()).unwrap();
-        system.ostree(&["admin", "init-fs", "system"]);
-        system.ostree(&["admin", "os-init", "--sysroot=system", "acme"]);
-        let tree = system.path().with_file_name("tree");
-        for directory in ["usr/etc", "usr/lib/ostree", "usr/lib/modules/1", "sysroot"] {
-            fs::create_dir_all(tree.join(directory)).unwrap();
-        }
-        let files = [
-            ("usr/lib/modules/1/vmlinuz", "kernel"),
-            ("usr/lib/modules/1/initramfs.img", "initramfs"),
-            ("usr/lib/os-release", "ID=acme\nPRETTY_NAME=\"Acme\"\n"),
-            ("usr/lib/ostree/prepare-root.conf", "[composefs]\nenabled=verity\n"),
-        ];
-        for (name, content) in files {
-            fs::write(tree.join(name), content).unwrap();
-        }
-        symlink("../usr/lib/os-release", tree.join("usr/etc/os-release")).unwrap();
-        for number in 0..commits {
-            fs::write(tree.join("usr/number"), number.to_string()).unwrap();
-            let commit = ["--repo=system/ostree/repo", "commit", "-b", "acme/os", "tree"];
-            let options = ["--generate-composefs-metadata", "--no-xattrs", "--owner-uid=0"];
-            let commit = system.ostree(&[&commit[..], &options].concat());
-            system.commits.push(commit.trim().to_owned());
-            let deploy = ["admin", "deploy", "--sysroot=system", "--os=acme", "acme/os"];
-            system.ostree(&[&deploy[..], &["--karg=quiet"]].concat());
-        }
-        system
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().join("system")
-    }
-
-    fn open(&self) -> Sysroot {
-        Sysroot::open(&self.path()).unwrap()
-    }
-
-    fn ostree(&self, arguments: &[&str]) -> String {
-        let mut ostree = Command::new(peer("ostree"));
-        // Immutable directories could not be removed with the rest.
-        ostree.env("OSTREE_SYSROOT_DEBUG", "mutable-deployments");
-        let output = ostree.args(arguments).current_dir(self.directory.path()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
+fn open(system: &OstreeSystem) -> Sysroot {
+    Sysroot::open(&system.path()).unwrap()
 }
 
 #[test]
 fn the_newest_deployment_is_that_of_the_first_entry() {
-    let system = System::new(2);
-    let sysroot = system.open();
+    let system = OstreeSystem::new("verity", 2);
+    let sysroot = open(&system);
     let entries = sysroot.boot_entries().unwrap();
     let booted = entries.iter().map(|entry| {
         assert_eq!(entry.option("quiet"), None);
@@ -78,8 +24,8 @@ fn the_newest_deployment_is_that_of_the_first_entry() {
 
 #[test]
 fn a_deployment_has_a_configuration_and_an_image() {
-    let system = System::new(1);
-    let sysroot = system.open();
+    let system = OstreeSystem::new("verity", 1);
+    let sysroot = open(&system);
     let entry = sysroot.boot_entries().unwrap().remove(0);
     let deployment = sysroot.resolve(entry.option("ostree").unwrap()).unwrap();
     assert_eq!(sysroot.deployment_at(&deployment.path()).unwrap(), deployment);
@@ -95,8 +41,8 @@ fn a_deployment_has_a_configuration_and_an_image() {
 
 #[test]
 fn nothing_but_a_deployment_is_reached() {
-    let system = System::new(1);
-    let sysroot = system.open();
+    let system = OstreeSystem::new("verity", 1);
+    let sysroot = open(&system);
     let entry = sysroot.boot_entries().unwrap().remove(0);
     let argument = entry.option("ostree").unwrap();
     let wrong = sysroot.resolve(&argument.replace("acme", "..")).unwrap_err().to_string();

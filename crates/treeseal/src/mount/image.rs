@@ -2,12 +2,13 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use treeseal_store::Store;
-use treeseal_sys::{VerityError, measure_verity, seal_into_memfd};
+use treeseal_sys::{measure_verity, seal_into_memfd};
 use treeseal_tree::Tree;
 use treeseal_trust::{Statement, Verified};
 use treeseal_verity::FileDigest;
 
 use crate::Error;
+use crate::fsverity::measure_if_enabled;
 use crate::sealed::{objects_of, read_tree};
 use crate::stated_image::{Found, first_image};
 
@@ -35,10 +36,9 @@ impl HeldImage {
     /// measured is what will be mounted.
     pub(super) fn open(store: &Store, statement: &Verified<Statement>) -> Result<Self, Error> {
         let found = first_image(store, statement, |name, _| store.open_image(name))?;
-        match measure_verity(&found.content) {
-            Ok(measured) => Self::measured(found, measured),
-            Err(error) if is_without_verity(&error) => Self::in_memory(store, statement),
-            Err(error) => Err(Error::verity("measure", &found.path)(error)),
+        match measure_if_enabled(&found.content, &found.path)? {
+            Some(measured) => Self::measured(found, measured),
+            None => Self::in_memory(store, statement),
         }
     }
 
@@ -60,10 +60,6 @@ impl HeldImage {
         let file = seal_into_memfd(content.as_slice(), stated.size)?;
         Ok(Self { file, path, digest: name, hold: Hold::Memory })
     }
-}
-
-fn is_without_verity(error: &VerityError) -> bool {
-    matches!(error, VerityError::NotEnabled) || error.is_unsupported()
 }
 
 /// Fails on the first object without fs-verity. That it has the right digest is seen to by the kernel.

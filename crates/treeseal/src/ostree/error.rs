@@ -1,13 +1,13 @@
 use std::path::PathBuf;
 
 use treeseal_foreign::ostree::{KeyFileError, SecretKeyError, SignersError};
-use treeseal_source::ostree::{Checksum, OstreeError};
+use treeseal_source::ostree::{Checksum, OstreeError, SysrootError};
 use treeseal_tree::display_path;
 use treeseal_trust::{KeyAlgorithm, KeyId, Stream, Timestamp};
 use treeseal_verity::FileDigest;
 
-use super::{RefusedSeal, SeenError};
-use crate::Answer;
+use super::{RefusedSeal, SeenError, Unsealed};
+use crate::{Answer, Error};
 
 /// Why a commit is not verified.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,9 @@ pub enum CommitError {
     /// The repository or an object in it cannot be read, or is not what it should be.
     #[error(transparent)]
     Repository(#[from] OstreeError),
+    /// What is deployed is not as OSTree deploys it.
+    #[error(transparent)]
+    Sysroot(#[from] SysrootError),
     /// A file of keys cannot be used.
     #[error("cannot use the keys in `{}`", path.display())]
     KeyFile {
@@ -47,6 +50,16 @@ pub enum CommitError {
         commit: Checksum,
         /// The key.
         key: KeyId,
+    },
+    /// A signature that was made elsewhere is not one that can be added.
+    #[error(
+        "the signature is not one of Ed25519 over commit {commit} by a key in `{}`", keys.display()
+    )]
+    Signature {
+        /// The commit.
+        commit: Checksum,
+        /// The file of the keys.
+        keys: PathBuf,
     },
     /// There is no key that is trusted.
     #[error("there is no key that a commit could be signed by")]
@@ -142,6 +155,20 @@ pub enum CommitError {
         /// The seals that were looked at.
         refused: Vec<RefusedSeal>,
     },
+    /// A deployment has no image.
+    #[error("the deployment has no image `{}`", path.display())]
+    NotDeployed {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A deployment is not sealed, or entries of the boot loader lead to one that is not.
+    #[error("not sealed for `{stream}`: {}", list_unsealed(unsealed))]
+    Unsealed {
+        /// The stream.
+        stream: Stream,
+        /// What is not sealed.
+        unsealed: Vec<Unsealed>,
+    },
     /// More trust roots than are read beside a commit, or put there.
     #[error("`{}` has more than {limit} trust roots", path.display())]
     TooManyRoots {
@@ -181,6 +208,18 @@ impl CommitError {
             {
                 Answer::No
             }
+            Self::Unsealed { unsealed, .. }
+                if unsealed.iter().all(|unsealed| unsealed.answer() == Answer::No) =>
+            {
+                Answer::No
+            }
+            Self::NotDeployed { .. }
+            | Self::Sysroot(
+                SysrootError::NoDeployment { .. }
+                | SysrootError::Argument { .. }
+                | SysrootError::Link { .. }
+                | SysrootError::Name { .. },
+            ) => Answer::No,
             _ => Answer::Unknown,
         }
     }
@@ -193,11 +232,28 @@ impl CommitError {
                  /etc/ostree/trusted.ed25519"
                     .to_owned()
             }
+            Self::Unsealed { unsealed, .. }
+                if unsealed.iter().any(|unsealed| matches!(*unsealed.reason, Error::Verity { .. })) =>
+            {
+                "the kernel does not check such an image when it is used; `--enforce scan` reads it now, \
+                 and nothing checks it later"
+                    .to_owned()
+            }
+            Self::Unsealed { .. } => {
+                "`ostree admin undeploy N` takes the N-th deployment away, of those that `ostree admin \
+                 status` lists, counted from 0"
+                    .to_owned()
+            }
             Self::NotSealed { stream, .. } => format!(
                 "`treeseal seal --from ostree REPO REF --stream {stream} --embed` seals it, where it is made"
             ),
             Self::KeyKind { .. } => {
                 "`treeseal key new FILE --type ed25519` makes one that can be used".to_owned()
+            }
+            Self::Signature { .. } => {
+                "what is signed are the bytes that `treeseal ostree sign REPO REF --unsigned FILE` writes; \
+                 nothing was changed"
+                    .to_owned()
             }
             Self::OtherRef { .. } => {
                 "find out who moved the ref; a commit that is named by its checksum is verified as what \
@@ -243,6 +299,13 @@ fn list_refused(refused: &[RefusedSeal]) -> String {
             .collect::<Vec<_>>()
             .join("; "),
     }
+}
+
+fn list_unsealed(unsealed: &[Unsealed]) -> String {
+    let line = |unsealed: &Unsealed| {
+        format!("{}: {}", unsealed.what, crate::causes(&*unsealed.reason).join(": "))
+    };
+    unsealed.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
 fn first_difference(difference: &Option<(Vec<u8>, String)>) -> String {

@@ -35,6 +35,8 @@ pub struct Exported {
     pub checksum: Checksum,
     /// The commit.
     pub commit: Commit,
+    /// The digest of its image, which it states.
+    pub image: [u8; 32],
     /// Whether the ref named this commit before.
     pub was_there: bool,
 }
@@ -58,17 +60,18 @@ pub fn export(
     let writer = RepositoryWriter::new(&repository)?;
     let root = write_objects(&sealed, &writer, repository.path(), progress)?;
     let mut commit = commit_of(sealed.statement(), root, request);
-    commit.composefs_digest = Some(image_digest(&repository, &commit, progress)?);
+    let image = image_digest(&repository, &commit, progress)?;
+    commit.composefs_digest = Some(image);
     let sequence = sealed.statement().sequence;
     if let Some(present) = present {
         commit.parent = repository.commit(&present)?.0.parent;
         if Checksum::of(&commit.to_bytes()) == present {
-            return Ok(Exported { sequence, checksum: present, commit, was_there: true });
+            return Ok(Exported { sequence, checksum: present, commit, image, was_there: true });
         }
         commit.parent = Some(present);
     }
     let checksum = write_commit(&writer, &commit, &request.branch)?;
-    Ok(Exported { sequence, checksum, commit, was_there: false })
+    Ok(Exported { sequence, checksum, commit, image, was_there: false })
 }
 
 /// A commit without a parent, of a tree that is in the repository.

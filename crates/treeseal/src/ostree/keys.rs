@@ -27,7 +27,7 @@ const SYSTEM: [&str; 2] = ["/etc/ostree", "/usr/share/ostree"];
 const KINDS: [&str; 2] = ["ed25519", "spki"];
 
 /// The largest file of keys, in bytes.
-const MAX_SIZE: usize = 1024 * 1024;
+pub(super) const MAX_SIZE: usize = 1024 * 1024;
 
 impl KeySources {
     pub(super) fn read(&self) -> Result<Keys, Error> {
@@ -79,12 +79,13 @@ fn list(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
-fn read_file(path: &Path) -> Result<Vec<PublicKey>, Error> {
+/// The public keys in a file.
+pub(super) fn read_file(path: &Path) -> Result<Vec<PublicKey>, Error> {
     let bytes = files::read(path, MAX_SIZE)?.ok_or_else(|| Error::missing(path))?;
     parse(path, &bytes)
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<PublicKey>, Error> {
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<PublicKey>, Error> {
     let failed = |source| CommitError::KeyFile { path: path.to_owned(), source };
     Ok(parse_keys(bytes).map_err(failed)?)
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use treeseal_source::ostree::{Checksum, OstreeError, Repository};
 use treeseal_store::Store;
 use treeseal_trust::{
-    Envelope, RootFile, SealError, SealRequest, Sequence, Statement, Stream, TrustRoot, Verified,
-    verify_seal,
+    Clock, Envelope, RootFile, SealError, SealRequest, Sequence, Statement, Stream, TrustRoot,
+    Verified, verify_seal,
 };
 use treeseal_verity::FileDigest;
 
@@ -296,6 +296,17 @@ pub struct CommitSeal {
     pub(super) envelope: Vec<u8>,
 }
 
+/// What a seal is looked for for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// What it seals is going to be used: nothing older than what is remembered, and nothing stale.
+    Use,
+    /// It was made here: that nobody has said yet that it is the newest does not matter.
+    Own,
+    /// What it seals was used before: floors and times do not matter.
+    GoingBack,
+}
+
 impl CommitSeal {
     /// Finds the seal of a commit with this image in its repository, by the pinned root and what is
     /// remembered in `locations`, whose store does not matter. That it was accepted is still to be
@@ -306,11 +317,12 @@ impl CommitSeal {
         commit: &Checksum,
         stream: &Stream,
         image: &FileDigest,
+        purpose: Purpose,
     ) -> Result<Self, Error> {
         // A root that lies in the repository would be its own judge.
         let locations = Locations { store: repository.path().to_owned(), ..locations.clone() };
         let seals = CommitSeals::open(repository, commit)?;
-        Self::among(&seals, &locations, stream, image, |request| request)
+        Self::among(&seals, &locations, stream, image, purpose)
     }
 
     /// Finds it in a store, for whoever has made it.
@@ -322,21 +334,29 @@ impl CommitSeal {
         image: &FileDigest,
     ) -> Result<Self, Error> {
         let seals = CommitSeals::of_store(commit, store.clone());
-        Self::among(&seals, locations, stream, image, SealRequest::for_the_sealer)
+        Self::among(&seals, locations, stream, image, Purpose::Own)
     }
 
-    fn among<'r>(
+    fn among(
         seals: &CommitSeals,
         locations: &Locations,
-        stream: &'r Stream,
+        stream: &Stream,
         image: &FileDigest,
-        adapt: impl FnOnce(SealRequest<'r>) -> SealRequest<'r>,
+        purpose: Purpose,
     ) -> Result<Self, Error> {
         let root = seals.newest_root(pinned_root(locations)?, |_, _| ())?;
         let remembered = memory::recall(locations)?;
         let is_first_contact = remembered.is_none();
         let state = remembered.unwrap_or_default();
-        let request = adapt(memory::request(locations, &state, stream, memory::clock()?)?);
+        let request = match purpose {
+            Purpose::Use => memory::request(locations, &state, stream, memory::clock()?)?,
+            Purpose::Own => {
+                memory::request(locations, &state, stream, memory::clock()?)?.for_the_sealer()
+            }
+            Purpose::GoingBack => {
+                SealRequest::first_contact(stream, Clock::Unknown).for_the_sealer()
+            }
+        };
         let found = seals.find(stream, image, |envelope, freshness| {
             verify_seal(envelope, &root, &request.with_freshness(freshness))
         })?;

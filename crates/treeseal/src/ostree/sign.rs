@@ -2,12 +2,13 @@ use std::path::Path;
 
 use treeseal_foreign::ostree::{Keys, SignatureKind, SignersError, parse_secret_key, signers};
 use treeseal_source::ostree::{Checksum, DetachedMetadata, Repository};
-use treeseal_trust::PublicKey;
+use treeseal_trust::{PublicKey, TufKey};
 use zeroize::Zeroizing;
 
 use super::CommitError;
 use super::change::Change;
-use crate::files;
+use super::keys::read_file;
+use crate::files::{self, Readable};
 use crate::identity::open_or_own;
 use crate::keys::{KeyPlace, MAX_KEY_FILE, Passphrases, Signature, Signer};
 use crate::{Error, Locations};
@@ -68,6 +69,43 @@ pub fn sign_commit(
     let signers = signers(&commit, &change.metadata, &keys).map_err(refused)?;
     change.write()?;
     Ok(SignedCommit { checksum, signers })
+}
+
+/// Writes the bytes of a commit, which are what is signed, to a file that may not exist: for signing
+/// anywhere else.
+pub fn write_request(repository: &Path, name: &str, file: &Path) -> Result<Checksum, Error> {
+    let repository = Repository::open(repository)?;
+    let checksum = repository.resolve(name)?;
+    let (_, commit) = repository.commit(&checksum)?;
+    files::create(file, &commit, Readable::ByAll)?;
+    Ok(checksum)
+}
+
+/// Adds a signature that was made elsewhere over the bytes of a commit, by one of the public keys in the
+/// file `keys`, after checking it. Everything else beside the commit stays.
+pub fn attach_signature(
+    repository: &Path,
+    name: &str,
+    keys: &Path,
+    signature: &[u8],
+) -> Result<SignedCommit, Error> {
+    let repository = Repository::open(repository)?;
+    let mut change = Change::begin(&repository, name)?;
+    let checksum = change.checksum;
+    let (_, commit) = repository.commit(&checksum)?;
+    let made_it = |key: &PublicKey| key.verify(&commit, signature) == Ok(());
+    let key = read_file(keys)?.into_iter().filter(|key| KIND.takes(key)).find(made_it);
+    let key =
+        key.ok_or_else(|| CommitError::Signature { commit: checksum, keys: keys.to_owned() })?;
+    let refused = |source| CommitError::Signers { commit: checksum, source };
+    if has_signed(&key, &commit, &change.metadata).map_err(refused)? {
+        let key = TufKey::new(key).id();
+        return Err(CommitError::SignedBefore { commit: checksum, key }.into());
+    }
+    let added = change.metadata.add_to_list(KIND.metadata_key(), signature);
+    added.map_err(SignersError::from).map_err(refused)?;
+    change.write()?;
+    Ok(SignedCommit { checksum, signers: vec![key] })
 }
 
 fn open(

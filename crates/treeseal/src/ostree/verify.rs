@@ -10,6 +10,7 @@ use treeseal_tree::diff::{Change, Difference, diff};
 use treeseal_trust::{PublicKey, Stream, Timestamp};
 use treeseal_verity::{FileDigest, Params};
 
+use super::seals::Purpose;
 use super::seen::{self, Ref};
 use super::{CommitError, CommitSeal, KeySources};
 use crate::image::tree_of_image;
@@ -89,7 +90,8 @@ pub fn verify_commit(
     if let Some(path) = &request.image {
         require_image(path, &image, &tree)?;
     }
-    let find = |stream| CommitSeal::find(locations, &repository, &checksum, stream, &image);
+    let find =
+        |stream| CommitSeal::find(locations, &repository, &checksum, stream, &image, Purpose::Use);
     let seal = request.stream.as_ref().map(find).transpose()?;
     if let Some(seal) = &seal {
         seal.remember(locations)?;

@@ -10,8 +10,8 @@ pub struct PrepareRoot {
     pub key_path: Option<String>,
 }
 
-/// Whether the image of a deployment is mounted, and what is verified of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether the image of a deployment is mounted, and what is verified of it; the most comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Composefs {
     /// The deployment's directory is the root.
     No,
