@@ -87,7 +87,7 @@ impl Repository {
             .open_file(b"config")
             .and_then(|file| read_file_limited(file, MAX_CONFIG))
             .map_err(|error| no_repository(format!("config: {}", cause(&error))))?;
-        let mode = mode_of(&config).map_err(no_repository)?;
+        let mode = Mode::of_config(&config).map_err(no_repository)?;
         let objects = directory
             .open_directory(b"objects")
             .map_err(|error| no_repository(format!("objects: {}", cause(&error))))?;
@@ -272,20 +272,23 @@ fn is_ref(name: &str) -> bool {
     })
 }
 
-/// The mode in a repository's configuration, a file of groups and keys as GLib's `GKeyFile` reads it.
-fn mode_of(config: &[u8]) -> Result<Mode, String> {
-    let config = str::from_utf8(config).map_err(|_| "config is no text".to_owned())?;
-    let value = |key| keyfile::value(config, "core", key);
-    let version = value("repo_version").unwrap_or_default();
-    if version != "1" {
-        return Err(format!("its repo_version is `{}` and not 1", version.escape_debug()));
-    }
-    match value("mode") {
-        Some("archive" | "archive-z2") => Ok(Mode::Archive),
-        None | Some("bare") => Ok(Mode::Bare),
-        Some("bare-user") => Ok(Mode::BareUser),
-        Some("bare-user-only") => Ok(Mode::BareUserOnly),
-        Some(other) => Err(format!("its mode `{}` is not read here", other.escape_debug())),
+impl Mode {
+    /// The mode in a repository's configuration, a file of groups and keys as GLib's `GKeyFile` reads it.
+    /// The error says what cannot be used.
+    pub fn of_config(config: &[u8]) -> Result<Self, String> {
+        let config = str::from_utf8(config).map_err(|_| "config is no text".to_owned())?;
+        let value = |key| keyfile::value(config, "core", key);
+        let version = value("repo_version").unwrap_or_default();
+        if version != "1" {
+            return Err(format!("its repo_version is `{}` and not 1", version.escape_debug()));
+        }
+        match value("mode") {
+            Some("archive" | "archive-z2") => Ok(Self::Archive),
+            None | Some("bare") => Ok(Self::Bare),
+            Some("bare-user") => Ok(Self::BareUser),
+            Some("bare-user-only") => Ok(Self::BareUserOnly),
+            Some(other) => Err(format!("its mode `{}` is not read here", other.escape_debug())),
+        }
     }
 }
 
