@@ -8,7 +8,9 @@ use treeseal_erofs::{
     to_tree, write_dump, write_list, write_objects,
 };
 use treeseal_foreign::ostree::{Keys, parse_keys, parse_secret_key, signers};
-use treeseal_source::ostree::{DetachedMetadata, ObjectKind, archived_checksum, check_object};
+use treeseal_source::ostree::{
+    BootEntry, DetachedMetadata, Mode, ObjectKind, PrepareRoot, archived_checksum, check_object,
+};
 use treeseal_tree::dump::{DumpParser, Strictness};
 
 /// Text after which a listing is given up: a small image may have long ones.
@@ -134,4 +136,15 @@ pub fn ostree_signatures(bytes: &[u8]) {
     let trusted = parse_keys(TEST_KEYS.as_bytes()).expect("these are keys");
     let keys = Keys { trusted, revoked: Vec::new() };
     assert!(signers(b"a commit", &metadata, &keys).is_err(), "nobody has signed it");
+}
+
+/// Reads what is configuration around a repository: its own, that of a deployment, and an entry of the boot
+/// loader.
+pub fn ostree_configuration(bytes: &[u8]) {
+    let _ = Mode::of_config(bytes);
+    let _ = PrepareRoot::default().add(bytes);
+    let Ok(entry) = BootEntry::parse("entry.conf".into(), bytes) else { return };
+    if let Some(argument) = entry.option("ostree") {
+        assert!(!argument.contains(' '), "an option is one word");
+    }
 }

@@ -8,6 +8,7 @@
 mod directory;
 mod dump;
 pub mod ostree;
+mod parallel;
 mod progress;
 
 pub use directory::{

@@ -19,6 +19,7 @@ pub(crate) use filesystem::{EXT4_MAGIC, F2FS_MAGIC, filesystem_type};
 pub use filesystem::{FilesystemId, filesystem_with_change_times};
 pub use limit::raise_descriptor_limit;
 pub use read::read_file_limited;
+pub(crate) use restore::restore_child_attributes;
 pub use restore::{Attributes, Owner, Special, restore_attributes};
 pub use stat::{FileId, Stat, Timestamp, stat_file};
 pub(crate) use stat::{device_number, has_verity, is_directory, is_regular};

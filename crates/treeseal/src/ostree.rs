@@ -6,6 +6,7 @@ mod check_deployment;
 mod deploy;
 mod embed;
 mod error;
+mod export;
 mod keys;
 mod seals;
 mod seen;
@@ -24,6 +25,7 @@ pub use deploy::{
 pub(crate) use embed::put_beside;
 pub use embed::{EmbeddedSeal, embed_seal};
 pub use error::CommitError;
+pub use export::{ExportRequest, Exported, export};
 pub use keys::KeySources;
 pub use seals::{CommitSeal, RefusedSeal, SealPlace, SealProblem, store_of_repository};
 pub use seen::SeenError;

@@ -13,6 +13,7 @@ pub(crate) enum Ostree {
     Embed(OstreeEmbed),
     DeployVerify(OstreeDeployVerify),
     CheckDeployment(OstreeCheckDeployment),
+    Export(OstreeExport),
 }
 
 /// Verify a commit: who vouches for it, its ref, its age, every object, and its image
@@ -78,6 +79,47 @@ pub(crate) struct OstreeEmbed {
     pub(crate) stream: String,
     #[command(flatten)]
     pub(crate) places: Places,
+}
+
+/// Write a sealed tree as a commit into a repository
+///
+/// Each byte of the tree is checked as it is read, and the commit again before the ref names it. A repository
+/// is made where there is nothing or an empty directory. Times, and that names are links of one file, are
+/// not kept; devices, fifos and sockets are refused, and what a repository of mode bare-user-only does not
+/// keep. The commit is of the time at which the tree was sealed, and states the digest of its image. Where
+/// the ref names the same commit already, nothing is done. `ostree prune` must not run meanwhile.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal ostree export example/os/x86_64/stable /srv/repo \
+        --branch exampleos/x86_64/stable")]
+pub(crate) struct OstreeExport {
+    /// The stream
+    pub(crate) stream: String,
+    /// The repository
+    pub(crate) repository: PathBuf,
+    /// The ref that is to name the commit; the commit that it names now becomes the parent
+    #[arg(long, value_name = "REF")]
+    pub(crate) branch: String,
+    /// What the commit is about [default: the stream and the sequence]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) subject: Option<String>,
+    /// The mode that the repository must have [default: the one that it has; archive for a new one]
+    #[arg(long)]
+    pub(crate) mode: Option<OstreeMode>,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// How a repository keeps files
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum OstreeMode {
+    /// Compressed, to be served
+    Archive,
+    /// As they are used, with their owners: needs the superuser
+    Bare,
+    /// As they are used, with owners in an attribute
+    BareUser,
+    /// Without owners and attributes
+    BareUserOnly,
 }
 
 /// Sign a commit, as `ostree sign` does

@@ -21,6 +21,7 @@ use crate::output::{Failure, Outcome, Output, shown_name};
 use crate::passphrases::Sources;
 
 mod check_deployment;
+mod export;
 
 pub(super) fn run(arguments: &Ostree, output: &mut Output) -> Result<Outcome, Failure> {
     match arguments {
@@ -29,6 +30,7 @@ pub(super) fn run(arguments: &Ostree, output: &mut Output) -> Result<Outcome, Fa
         Ostree::Embed(embed) => self::embed(embed, output),
         Ostree::DeployVerify(verify) => deploy_verify(verify, output),
         Ostree::CheckDeployment(check) => check_deployment::run(check, output),
+        Ostree::Export(export) => export::run(export, output),
     }
 }
 

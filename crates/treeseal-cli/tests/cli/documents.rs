@@ -66,6 +66,8 @@ fn every_help_ends_with_an_example() {
         "ostree sign",
         "ostree embed",
         "ostree deploy-verify",
+        "ostree export",
+        "ostree check-deployment",
     ] {
         let help = run(command.split(' ').chain(["--help"])).ok().text();
         let (_, example) = help.rsplit_once("Example:\n").expect(command);
@@ -168,6 +170,7 @@ guides! {
     post_quantum_keys_work_as_their_page_says: "post-quantum.md",
     a_tree_is_made_ready_to_boot_as_its_page_says: "boot.md",
     commits_are_sealed_as_their_page_says: "ostree.md",
+    systems_leave_the_keys_of_builds_as_their_page_says: "ostree-migration.md",
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod memory;
 mod mount;
 mod ostree;
 mod ostree_deploy;
+mod ostree_export;
 mod ostree_seal;
 mod progress;
 mod rotation;

@@ -1,10 +1,21 @@
 use core::fmt;
 
+use treeseal_verity::{HashAlgorithm, Hasher};
+
+use super::repository::finish;
+
 /// The name of an object: the SHA-256 of what it is serialized to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Checksum([u8; 32]);
 
 impl Checksum {
+    /// The checksum of an object of metadata.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+        hasher.update(bytes);
+        finish(hasher)
+    }
+
     /// Takes the 32 bytes of a checksum.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)

@@ -81,10 +81,10 @@ fn open_archived<'c>(
 const MAX_HEADER: usize = 256 * 1024;
 
 /// The attribute in which `bare-user` keeps an inode.
-const INODE_XATTR: &[u8] = b"user.ostreemeta";
+pub(super) const INODE_XATTR: &[u8] = b"user.ostreemeta";
 
 /// The bits of a mode that `bare-user-only` keeps.
-const USER_ONLY_BITS: u32 = 0o775;
+pub(super) const USER_ONLY_BITS: u16 = 0o775;
 
 const S_IFREG: u32 = 0o100_000;
 const S_IFLNK: u32 = 0o120_000;
@@ -107,7 +107,7 @@ impl Repository {
         self.object_path(checksum, self.file_extension())
     }
 
-    const fn file_extension(&self) -> &'static str {
+    pub(super) const fn file_extension(&self) -> &'static str {
         match self.mode() {
             Mode::Archive => "filez",
             Mode::Bare | Mode::BareUser | Mode::BareUserOnly => "file",
@@ -164,7 +164,7 @@ impl FileObject<'_> {
 }
 
 /// Hashes what comes before the content in a checksum.
-fn header_hasher(header: &FileHeader) -> Hasher {
+pub(super) fn header_hasher(header: &FileHeader) -> Hasher {
     let mut hasher = Hasher::new(HashAlgorithm::Sha256);
     hasher.update(&header.to_bytes());
     hasher
@@ -283,7 +283,7 @@ impl Opener<'_> {
             let target = directory.read_link(&name).map_err(|error| self.file_error(error))?;
             return Ok((self.header(inode(S_IFLNK | 0o777), Some(target))?, None));
         };
-        let mode = S_IFREG | (u32::from(stat.mode) & USER_ONLY_BITS);
+        let mode = S_IFREG | u32::from(stat.mode & USER_ONLY_BITS);
         let content = Content { size: stat.size, bytes: Box::new(file) };
         Ok((self.header(inode(mode), None)?, Some(content)))
     }

@@ -1,12 +1,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use treeseal_sys::FileError;
-use treeseal_tree::{TreeError, display_path};
+use treeseal_sys::{DurableError, FileError};
+use treeseal_tree::{FileType, TreeError, display_path};
 
-use super::{Checksum, ObjectError};
+use super::{Checksum, Mode, ObjectError};
 
-/// A repository, or a commit in it, that cannot be read.
+/// A repository, or a commit in it, that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OstreeError {
@@ -88,4 +88,60 @@ pub enum OstreeError {
         #[source]
         source: TreeError,
     },
+    /// A file could not be written.
+    #[error(transparent)]
+    Durable(#[from] DurableError),
+    /// The content of a new object could not be written.
+    #[error("cannot write an object of `{}`", path.display())]
+    Write {
+        /// The repository.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A repository has another mode than it was to have.
+    #[error("the repository `{}` has the mode `{}`, and not `{}`", path.display(), found.name(), asked.name())]
+    OtherMode {
+        /// The repository.
+        path: PathBuf,
+        /// Its mode.
+        found: Mode,
+        /// The mode that it was to have.
+        asked: Mode,
+    },
+    /// Something of a tree that no commit has, or none of a repository of this mode.
+    #[error("`{}` cannot be part of a commit: {problem}", display_path(path))]
+    Unfit {
+        /// The path in the tree.
+        path: Vec<u8>,
+        /// Why.
+        problem: Unfit,
+    },
+}
+
+/// What OSTree cannot keep of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unfit {
+    /// A commit has regular files, symlinks and directories.
+    #[error("OSTree has no files of the type {0}")]
+    Type(FileType),
+    /// Names are text.
+    #[error("its name is not UTF-8")]
+    Name,
+    /// Targets of symlinks are text.
+    #[error("its target is not UTF-8")]
+    Target,
+    /// The repository has no owners.
+    #[error("it has an owner, and a repository of mode `bare-user-only` keeps none")]
+    Owner,
+    /// The repository has no attributes.
+    #[error("it has attributes, and a repository of mode `bare-user-only` keeps none")]
+    Xattrs,
+    /// The repository has few bits of the mode.
+    #[error(
+        "it has the permissions {0:o}, and a repository of mode `bare-user-only` keeps the bits 775"
+    )]
+    Permissions(u16),
 }

@@ -5,10 +5,13 @@
 
 mod checksum;
 mod content;
+mod create;
 mod detached;
 mod error;
 pub(crate) mod gvariant;
 mod keyfile;
+mod new_objects;
+mod new_tree;
 mod object;
 mod repository;
 mod sysroot;
@@ -17,8 +20,10 @@ mod tree;
 pub use checksum::Checksum;
 pub use content::{ArchivedError, archived_checksum};
 pub use detached::DetachedMetadata;
-pub use error::OstreeError;
+pub use error::{OstreeError, Unfit};
 pub use gvariant::GvariantError;
+pub use new_objects::{NewObjects, RepositoryWriter};
+pub use new_tree::write_tree;
 pub use object::{Commit, ObjectError, ObjectKind, check_object};
 pub use repository::{Mode, Repository};
 pub use sysroot::{BootEntry, Composefs, Deployment, PrepareRoot, Sysroot, SysrootError};

@@ -7,7 +7,7 @@ use treeseal_tree::FileType;
 use super::Checksum;
 use super::gvariant::{
     BYTES, DICTIONARY, Dictionary, GvariantError, U32, U64, array, dictionary, string, tuple,
-    u32_be, u64_be, write_array, write_string, write_tuple,
+    u32_be, u64_be, write_array, write_dictionary, write_string, write_tuple,
 };
 
 /// An object that is not what it should be.
@@ -117,16 +117,53 @@ impl Commit {
             timestamp: u64_be(timestamp)?,
             root_tree: checksum(tree)?,
             root_meta: checksum(meta)?,
-            version: text("version")?,
-            ref_binding: metadata.get("ostree.ref-binding", "as")?.map(texts).transpose()?,
-            collection_binding: text("ostree.collection-binding")?,
+            version: text(VERSION)?,
+            ref_binding: metadata.get(REF_BINDING, "as")?.map(texts).transpose()?,
+            collection_binding: text(COLLECTION_BINDING)?,
             composefs_digest: composefs_digest(&metadata)?,
         })
     }
+
+    /// Serializes it: with the metadata that it knows, and without related objects.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let parent = self.parent.as_ref().map_or(&[][..], |parent| parent.as_bytes());
+        write_tuple(&[
+            (DICTIONARY, &self.metadata()),
+            (BYTES, parent),
+            (BYTES, &write_array(&[], 1)),
+            (BYTES, &write_string(&self.subject)),
+            (BYTES, &write_string(&self.body)),
+            (U64, &self.timestamp.to_be_bytes()),
+            (BYTES, self.root_tree.as_bytes()),
+            (BYTES, self.root_meta.as_bytes()),
+        ])
+    }
+
+    fn metadata(&self) -> Vec<u8> {
+        let texts = |texts: &Vec<String>| {
+            write_array(&texts.iter().map(|text| write_string(text)).collect::<Vec<_>>(), 1)
+        };
+        let text = |text: &String| write_string(text);
+        let items = [
+            (VERSION, "s", self.version.as_ref().map(text)),
+            (REF_BINDING, "as", self.ref_binding.as_ref().map(texts)),
+            (COLLECTION_BINDING, "s", self.collection_binding.as_ref().map(text)),
+            (COMPOSEFS_DIGEST, "ay", self.composefs_digest.map(|digest| digest.to_vec())),
+        ];
+        let present = items.iter().filter_map(|(key, kind, value)| {
+            value.as_ref().map(|value| (*key, *kind, value.as_slice()))
+        });
+        write_dictionary(present)
+    }
 }
 
+const VERSION: &str = "version";
+const REF_BINDING: &str = "ostree.ref-binding";
+const COLLECTION_BINDING: &str = "ostree.collection-binding";
+const COMPOSEFS_DIGEST: &str = "ostree.composefs.digest.v0";
+
 fn composefs_digest(metadata: &Dictionary<'_>) -> Result<Option<[u8; 32]>, ObjectError> {
-    let digest = metadata.get("ostree.composefs.digest.v0", "ay")?;
+    let digest = metadata.get(COMPOSEFS_DIGEST, "ay")?;
     digest.map(|digest| Ok(*checksum(digest)?.as_bytes())).transpose()
 }
 
@@ -172,6 +209,20 @@ impl DirTree {
         require_order(files.iter().map(|(name, _)| name))?;
         require_order(directories.iter().map(|directory| &directory.name))?;
         Ok(Self { files, directories })
+    }
+
+    /// Serializes it. The names are in order.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let file = |(name, content): &(String, Checksum)| {
+            write_tuple(&[(BYTES, &write_string(name)), (BYTES, content.as_bytes())])
+        };
+        let directory = |SubDirectory { name, tree, meta }: &SubDirectory| {
+            let (tree, meta) = (tree.as_bytes(), meta.as_bytes());
+            write_tuple(&[(BYTES, &write_string(name)), (BYTES, tree), (BYTES, meta)])
+        };
+        let files: Vec<_> = self.files.iter().map(file).collect();
+        let directories: Vec<_> = self.directories.iter().map(directory).collect();
+        write_tuple(&[(BYTES, &write_array(&files, 1)), (BYTES, &write_array(&directories, 1))])
     }
 }
 
@@ -231,6 +282,24 @@ impl Inode {
         Ok(Self { uid: u32_be(uid)?, gid: u32_be(gid)?, mode: u32_be(mode)?, xattrs })
     }
 
+    /// Serializes a directory's metadata, or what is kept of a file's as an attribute. The attributes are
+    /// in order.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let numbers = [self.uid, self.gid, self.mode].map(u32::to_be_bytes);
+        let mut members: Vec<_> = numbers.iter().map(|number| (U32, &number[..])).collect();
+        let xattrs = self.xattrs_to_bytes();
+        members.push((BYTES, &xattrs));
+        write_tuple(&members)
+    }
+
+    fn xattrs_to_bytes(&self) -> Vec<u8> {
+        let write_xattr = |(name, value): &Xattr| {
+            let name = [name.as_slice(), &[0]].concat();
+            write_tuple(&[(BYTES, &name), (BYTES, value)])
+        };
+        write_array(&self.xattrs.iter().map(write_xattr).collect::<Vec<_>>(), 1)
+    }
+
     /// The type in the mode, if it names one and has no unknown bits.
     pub(super) fn file_type(&self) -> Option<FileType> {
         u16::try_from(self.mode).ok().and_then(FileType::from_mode)
@@ -283,24 +352,26 @@ impl FileHeader {
 
     /// The bytes that the checksum begins with: length, four bytes of zero, and the header.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let Inode { uid, gid, mode, xattrs } = &self.inode;
-        let numbers = [*uid, *gid, *mode, 0].map(u32::to_be_bytes);
-        let pairs: Vec<Vec<u8>> = xattrs.iter().map(write_xattr).collect();
-        let header = write_tuple(&[
-            (U32, &numbers[0]),
-            (U32, &numbers[1]),
-            (U32, &numbers[2]),
-            (U32, &numbers[3]),
-            (BYTES, &write_string(self.target.as_deref().unwrap_or_default())),
-            (BYTES, &write_array(&pairs, 1)),
-        ]);
+        self.framed(None)
+    }
+
+    /// The bytes that an archive has before compressed content of so many bytes.
+    pub(super) fn to_archived_bytes(&self, size: u64) -> Vec<u8> {
+        self.framed(Some(size))
+    }
+
+    fn framed(&self, size: Option<u64>) -> Vec<u8> {
+        let Inode { uid, gid, mode, .. } = self.inode;
+        let size = size.map(u64::to_be_bytes);
+        let numbers = [uid, gid, mode, 0].map(u32::to_be_bytes);
+        let target = write_string(self.target.as_deref().unwrap_or_default());
+        let xattrs = self.inode.xattrs_to_bytes();
+        let mut members: Vec<_> = size.iter().map(|size| (U64, &size[..])).collect();
+        members.extend(numbers.iter().map(|number| (U32, &number[..])));
+        members.extend([(BYTES, &target[..]), (BYTES, &xattrs[..])]);
+        let header = write_tuple(&members);
         // The attributes of an inode are far from 4 GiB.
         let length = u32::try_from(header.len()).unwrap_or(u32::MAX);
         [&length.to_be_bytes()[..], &[0; 4], &header].concat()
     }
-}
-
-fn write_xattr((name, value): &Xattr) -> Vec<u8> {
-    let name = [name.as_slice(), &[0]].concat();
-    write_tuple(&[(BYTES, &name), (BYTES, value)])
 }

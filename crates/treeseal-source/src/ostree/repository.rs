@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use treeseal_sys::{Directory, FileError, read_file_limited};
-use treeseal_verity::{HashAlgorithm, Hasher};
+use treeseal_verity::Hasher;
 
 use super::keyfile;
 use super::object::{DirTree, Inode};
@@ -36,16 +36,28 @@ pub enum Mode {
     BareUserOnly,
 }
 
+impl Mode {
+    /// The name that a repository's configuration has for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Archive => "archive-z2",
+            Self::Bare => "bare",
+            Self::BareUser => "bare-user",
+            Self::BareUserOnly => "bare-user-only",
+        }
+    }
+}
+
 /// Kinds of objects whose whole bytes are hashed.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Commit,
     DirTree,
     DirMeta,
 }
 
 impl Kind {
-    const fn extension(self) -> &'static str {
+    pub(super) const fn extension(self) -> &'static str {
         match self {
             Self::Commit => "commit",
             Self::DirTree => "dirtree",
@@ -75,7 +87,7 @@ impl Repository {
             .open_file(b"config")
             .and_then(|file| read_file_limited(file, MAX_CONFIG))
             .map_err(|error| no_repository(format!("config: {}", cause(&error))))?;
-        let mode = mode_of(&config).map_err(no_repository)?;
+        let mode = Mode::of_config(&config).map_err(no_repository)?;
         let objects = directory
             .open_directory(b"objects")
             .map_err(|error| no_repository(format!("objects: {}", cause(&error))))?;
@@ -105,19 +117,26 @@ impl Repository {
             None if is_ref(name) => format!("refs/heads/{name}"),
             _ => return Err(OstreeError::RefName { name: name.to_owned() }),
         };
-        let opened = self.directory.open_beneath(path.as_bytes());
-        let file = opened.map_err(|error| match error.kind() {
-            Some(io::ErrorKind::NotFound) => {
-                OstreeError::NoRef { path: self.path.clone(), name: name.to_owned() }
-            }
-            _ => self.file_error(&path)(error),
-        })?;
+        let no_ref = || OstreeError::NoRef { path: self.path.clone(), name: name.to_owned() };
+        self.read_ref(name, &path)?.ok_or_else(no_ref)
+    }
+
+    /// The commit that a ref of the repository itself names, if there is such a ref.
+    pub fn local_ref(&self, name: &str) -> Result<Option<Checksum>, OstreeError> {
+        self.read_ref(name, &local_ref_path(name)?)
+    }
+
+    fn read_ref(&self, name: &str, path: &str) -> Result<Option<Checksum>, OstreeError> {
+        let file = match self.directory.open_beneath(path.as_bytes()) {
+            Err(error) if error.kind() == Some(io::ErrorKind::NotFound) => return Ok(None),
+            opened => opened.map_err(self.file_error(path))?,
+        };
         let not_one = || OstreeError::Ref { name: name.to_owned() };
         let text = read_file_limited(file, MAX_REF).map_err(|error| match error {
             FileError::TooLarge { .. } => not_one(),
-            other => self.file_error(&path)(other),
+            other => self.file_error(path)(other),
         })?;
-        Checksum::from_hex(text.trim_ascii_end()).ok_or_else(not_one)
+        Checksum::from_hex(text.trim_ascii_end()).map(Some).ok_or_else(not_one)
     }
 
     /// A commit, and its bytes, which are what OSTree signs.
@@ -198,7 +217,7 @@ impl Repository {
     /// An object of metadata whose checksum is right.
     fn metadata(&self, kind: Kind, checksum: &Checksum) -> Result<Vec<u8>, OstreeError> {
         let bytes = self.read(checksum, kind.extension())?;
-        let found = checksum_of(&[&bytes]);
+        let found = Checksum::of(&bytes);
         if found != *checksum {
             let path = self.object_path(checksum, kind.extension());
             return Err(OstreeError::Differs { path, found });
@@ -228,17 +247,19 @@ impl Repository {
     }
 }
 
-/// The SHA-256 of several pieces, one after the other.
-pub(super) fn checksum_of(pieces: &[&[u8]]) -> Checksum {
-    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
-    pieces.iter().for_each(|piece| hasher.update(piece));
-    finish(hasher)
-}
-
+/// The checksum of everything that was hashed.
 pub(super) fn finish(hasher: Hasher) -> Checksum {
     let mut bytes = [0; 32];
     hasher.finish_into(&mut bytes);
     Checksum::from_bytes(bytes)
+}
+
+/// Where a ref of a repository itself lies. A checksum is no ref: it would be read as a commit.
+pub(super) fn local_ref_path(name: &str) -> Result<String, OstreeError> {
+    if is_ref(name) && Checksum::from_hex(name.as_bytes()).is_none() {
+        return Ok(format!("refs/heads/{name}"));
+    }
+    Err(OstreeError::RefName { name: name.to_owned() })
 }
 
 /// Whether a name may be a ref, or a remote: components of letters, digits and `-._`, none of which
@@ -251,20 +272,23 @@ fn is_ref(name: &str) -> bool {
     })
 }
 
-/// The mode in a repository's configuration, a file of groups and keys as GLib's `GKeyFile` reads it.
-fn mode_of(config: &[u8]) -> Result<Mode, String> {
-    let config = str::from_utf8(config).map_err(|_| "config is no text".to_owned())?;
-    let value = |key| keyfile::value(config, "core", key);
-    let version = value("repo_version").unwrap_or_default();
-    if version != "1" {
-        return Err(format!("its repo_version is `{}` and not 1", version.escape_debug()));
-    }
-    match value("mode") {
-        Some("archive" | "archive-z2") => Ok(Mode::Archive),
-        None | Some("bare") => Ok(Mode::Bare),
-        Some("bare-user") => Ok(Mode::BareUser),
-        Some("bare-user-only") => Ok(Mode::BareUserOnly),
-        Some(other) => Err(format!("its mode `{}` is not read here", other.escape_debug())),
+impl Mode {
+    /// The mode in a repository's configuration, a file of groups and keys as GLib's `GKeyFile` reads it.
+    /// The error says what cannot be used.
+    pub fn of_config(config: &[u8]) -> Result<Self, String> {
+        let config = str::from_utf8(config).map_err(|_| "config is no text".to_owned())?;
+        let value = |key| keyfile::value(config, "core", key);
+        let version = value("repo_version").unwrap_or_default();
+        if version != "1" {
+            return Err(format!("its repo_version is `{}` and not 1", version.escape_debug()));
+        }
+        match value("mode") {
+            Some("archive" | "archive-z2") => Ok(Self::Archive),
+            None | Some("bare") => Ok(Self::Bare),
+            Some("bare-user") => Ok(Self::BareUser),
+            Some("bare-user-only") => Ok(Self::BareUserOnly),
+            Some(other) => Err(format!("its mode `{}` is not read here", other.escape_debug())),
+        }
     }
 }
 

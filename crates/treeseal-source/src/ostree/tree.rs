@@ -1,9 +1,6 @@
 //! A commit as a tree: the one that libostree makes an image of.
 
-use core::num::NonZero;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use treeseal_tree::{
     InodeId, Metadata, Mtime, Node, NodeContent, Tree, TreeBuilder, TreeError, XattrSetId,
@@ -13,6 +10,7 @@ use treeseal_verity::{Batch, Digester, FileDigest, Params};
 use super::content::FileObject;
 use super::object::{FileHeader, Inode, SubDirectory, Xattr};
 use super::{Checksum, Commit, OstreeError, Repository};
+use crate::parallel::by_all_cores;
 use crate::{Phase, Progress};
 
 /// The most names that are read of a commit. A commit of a few kilobytes can name any number: the same
@@ -171,35 +169,14 @@ fn read_files(
     objects: &[Checksum],
     progress: &Progress,
 ) -> Result<Vec<ReadFile>, OstreeError> {
-    let next = AtomicUsize::new(0);
-    let worker = || {
+    let all: Result<Vec<_>, OstreeError> = by_all_cores(objects.len(), |places| {
         let mut reader = Reader::new(repository, progress);
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(checksum) = objects.get(index) else { return Ok(reader.finish()) };
-            if let Err(error) = reader.read(index, checksum) {
-                next.store(objects.len(), Ordering::Relaxed);
-                return Err(error);
-            }
+        for place in places {
+            reader.read(place, &objects[place])?;
         }
-    };
-    let all = Mutex::new(Ok(Vec::with_capacity(objects.len())));
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let part = worker();
-                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-                match (&mut *all, part) {
-                    (Ok(all), Ok(part)) => all.extend(part),
-                    (Ok(_), Err(error)) => *all = Err(error),
-                    (Err(_), _) => {}
-                }
-            });
-        }
+        Ok(reader.finish())
     });
-    let mut all: Vec<(usize, ReadFile)> =
-        all.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    let mut all = all?;
     all.sort_unstable_by_key(|(index, _)| *index);
     Ok(all.into_iter().map(|(_, file)| file).collect())
 }

@@ -9,7 +9,8 @@ use rustix::io::Errno;
 use treeseal_verity::{FileDigest, Params};
 
 use super::{DurableDir, DurableError, StepAction};
-use crate::{enable_verity, measure_verity};
+use crate::file::restore_child_attributes;
+use crate::{Attributes, FileError, enable_verity, measure_verity, restore_attributes};
 
 /// A file under a temporary name, open for writing. It is removed when dropped.
 #[derive(Debug)]
@@ -30,16 +31,28 @@ pub struct TempEntry<'d> {
 impl DurableDir {
     /// Makes a file with a temporary name and mode 0644 in this directory.
     pub fn create_temp(&self) -> Result<TempFile<'_>, DurableError> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o644);
+        let (fd, entry) = self.create_entry(|name| fs::openat(self, name, flags, mode))?;
+        Ok(TempFile { file: File::from(fd), entry })
+    }
+
+    /// Makes a symlink with a temporary name in this directory.
+    pub fn create_temp_symlink(&self, target: &[u8]) -> Result<TempEntry<'_>, DurableError> {
+        let ((), entry) = self.create_entry(|name| fs::symlinkat(target, self, name))?;
+        Ok(entry)
+    }
+
+    /// Lets `create` make something under a temporary name that is free.
+    fn create_entry<T>(
+        &self,
+        create: impl Fn(&str) -> Result<T, Errno>,
+    ) -> Result<(T, TempEntry<'_>), DurableError> {
         loop {
             let name = format!(".{:x}-{:x}.tmp", std::process::id(), self.next_temp());
             self.step(StepAction::CreateFile, &name)?;
-            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            match fs::openat(self, name.as_str(), flags, mode) {
-                Ok(fd) => {
-                    let entry = TempEntry { dir: self, name };
-                    return Ok(TempFile { file: File::from(fd), entry });
-                }
+            match create(&name) {
+                Ok(made) => return Ok((made, TempEntry { dir: self, name })),
                 // A process with this number left it behind.
                 Err(Errno::EXIST) => {}
                 Err(errno) => return Err(self.io("create", &name, errno)),
@@ -111,6 +124,11 @@ impl<'d> TempFile<'d> {
         Ok(true)
     }
 
+    /// Gives the file its attributes, after its content.
+    pub fn restore_attributes(&self, attributes: &Attributes<'_>) -> Result<(), FileError> {
+        restore_attributes(&self.file, attributes).map_err(|error| self.entry.named(error))
+    }
+
     /// Makes the content durable.
     pub fn sync(&self) -> Result<(), DurableError> {
         self.entry.step(StepAction::SyncFile)?;
@@ -127,6 +145,17 @@ impl<'d> TempFile<'d> {
         self.sync()?;
         self.close().rename(dir, name)?;
         dir.sync()
+    }
+}
+
+impl Write for TempFile<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.append(bytes).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -155,6 +184,17 @@ impl TempEntry<'_> {
     pub fn sync(&self) -> Result<(), DurableError> {
         self.step(StepAction::SyncFile)?;
         self.open().and_then(fs::fsync).map_err(|errno| self.errno("sync", errno))
+    }
+
+    /// Gives the file its attributes without opening it: for a symlink.
+    pub fn restore_attributes(&self, attributes: &Attributes<'_>) -> Result<(), FileError> {
+        restore_child_attributes(self.dir.as_fd(), self.name.as_bytes(), attributes)
+            .map_err(|error| self.named(error))
+    }
+
+    /// Puts the path into an error that knows only a name, or none.
+    fn named(&self, error: FileError) -> FileError {
+        error.with_path(self.dir.join(&self.name).into_os_string().into_encoded_bytes())
     }
 
     fn open(&self) -> Result<OwnedFd, Errno> {

@@ -138,21 +138,29 @@ impl Directory {
         name: &[u8],
         attributes: &Attributes<'_>,
     ) -> Result<(), FileError> {
-        let name = component(name)?;
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(self, name, flags, Mode::empty())
-            .map_err(|errno| failed(Operation::Open, name, errno))?;
-        let stat = stat_file(&file).map_err(|error| error.with_path(name.to_vec()))?;
-        let path = proc::descriptor_path(file.as_fd()).into_bytes();
-        let is_symlink = stat.type_bits() == S_IFLNK;
-        let subject = Subject::Path { file: file.as_fd(), path: &path, is_symlink };
-        restore(&subject, name, attributes).map_err(|error| match error.kind() {
-            Some(std::io::ErrorKind::NotFound) if !proc::is_there() => {
-                FileError::NoProc { path: name.to_vec() }
-            }
-            _ => error,
-        })
+        restore_child_attributes(self.as_fd(), component(name)?, attributes)
     }
+}
+
+/// What [`Directory::restore_child_attributes`] does, in any open directory.
+pub(crate) fn restore_child_attributes(
+    directory: BorrowedFd<'_>,
+    name: &[u8],
+    attributes: &Attributes<'_>,
+) -> Result<(), FileError> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(directory, name, flags, Mode::empty())
+        .map_err(|errno| failed(Operation::Open, name, errno))?;
+    let stat = stat_file(&file).map_err(|error| error.with_path(name.to_vec()))?;
+    let path = proc::descriptor_path(file.as_fd()).into_bytes();
+    let is_symlink = stat.type_bits() == S_IFLNK;
+    let subject = Subject::Path { file: file.as_fd(), path: &path, is_symlink };
+    restore(&subject, name, attributes).map_err(|error| match error.kind() {
+        Some(std::io::ErrorKind::NotFound) if !proc::is_there() => {
+            FileError::NoProc { path: name.to_vec() }
+        }
+        _ => error,
+    })
 }
 
 fn failed(operation: Operation, path: &[u8], errno: Errno) -> FileError {

@@ -22,8 +22,8 @@ const MAX_ENTRIES: usize = 512;
 const MAX_SIZE: usize = 64 * 1024;
 
 impl BootEntry {
-    /// Reads lines of a key, white space and a value.
-    fn parse(path: PathBuf, bytes: &[u8]) -> Result<Self, SysrootError> {
+    /// Reads the bytes of an entry: lines of a key, white space and a value.
+    pub fn parse(path: PathBuf, bytes: &[u8]) -> Result<Self, SysrootError> {
         let Ok(text) = str::from_utf8(bytes) else {
             return Err(SysrootError::BootEntry { path, why: "it is no text" });
         };

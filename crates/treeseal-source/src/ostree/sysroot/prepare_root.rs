@@ -29,8 +29,9 @@ impl PrepareRoot {
     /// Longest file, in bytes.
     pub(super) const MAX_SIZE: usize = 64 * 1024;
 
-    /// Adds what a further file says, which counts for more.
-    pub(super) fn add(&mut self, bytes: &[u8]) -> Result<(), String> {
+    /// Adds what the bytes of a further file say, which counts for more. The error says what cannot be
+    /// understood.
+    pub fn add(&mut self, bytes: &[u8]) -> Result<(), String> {
         let text = str::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
         let value = |key| keyfile::value(text, "composefs", key);
         if let Some(value) = value("enabled") {
