@@ -65,6 +65,13 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Peers> {
     Ok(peers)
 }
 
+/// The real `ostree`, unpacked if it is not there.
+pub(crate) fn ostree(workspace: &Workspace) -> Result<PathBuf> {
+    let peers = Peers::of(workspace);
+    unpacked::OSTREE.unpack(&peers)?;
+    Ok(peers.program("ostree"))
+}
+
 /// A program that Cargo installs.
 pub(crate) struct CargoTool {
     pub(crate) package: &'static str,

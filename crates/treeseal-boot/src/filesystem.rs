@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use treeseal::boot::{Config, Filesystem};
+use treeseal::boot::{Config, Filesystem, Source};
 
 use crate::{Failure, device};
 
@@ -16,35 +16,40 @@ enum Access {
     Write,
 }
 
-/// The filesystems of the store and of the state, which may be one.
+/// The filesystems of the trees and of the state, which may be one.
 pub(crate) struct Filesystems {
-    store: Mounted,
+    trees: Mounted,
     state: Option<Mounted>,
 }
 
 impl Filesystems {
     pub(crate) fn mount(config: &Config) -> Result<Self, Failure> {
         let run = Path::new(RUN);
-        let access = if config.state.is_some() { Access::Read } else { Access::Write };
-        let store = Mounted::device(&config.store, run.join("store"), access, config)?;
+        let (name, access) = match &config.source {
+            Source::Store { .. } if config.state.is_some() => ("store", Access::Read),
+            Source::Store { .. } => ("store", Access::Write),
+            // OSTree has on it what the system writes to.
+            Source::Sysroot(_) => ("sysroot", Access::Write),
+        };
+        let trees = Mounted::device(config.source.filesystem(), run.join(name), access, config)?;
         let state = config
             .state
             .as_ref()
             .map(|state| Mounted::device(state, run.join("state"), Access::Write, config));
-        Ok(Self { store, state: state.transpose()? })
+        Ok(Self { trees, state: state.transpose()? })
     }
 
-    pub(crate) fn store(&self) -> &Path {
-        self.store.place()
+    pub(crate) fn trees(&self) -> &Path {
+        self.trees.place()
     }
 
     pub(crate) fn state(&self) -> &Path {
-        self.state.as_ref().unwrap_or(&self.store).place()
+        self.state.as_ref().unwrap_or(&self.trees).place()
     }
 
     /// Leaves them mounted for the system.
     pub(crate) fn keep(self) {
-        self.store.keep();
+        self.trees.keep();
         if let Some(state) = self.state {
             state.keep();
         }

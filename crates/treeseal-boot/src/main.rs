@@ -10,6 +10,7 @@
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "it speaks to the console")]
 
 mod arguments;
+mod deployed;
 mod device;
 mod ending;
 mod failure;

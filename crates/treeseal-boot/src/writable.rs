@@ -30,55 +30,67 @@ pub(crate) fn apply(sysroot: &Path, config: &Config, state: &BootState) -> Resul
 }
 
 /// A directory of the tree.
-struct Place {
+pub(crate) struct Place {
     name: &'static str,
     path: PathBuf,
 }
 
 impl Place {
-    fn new(sysroot: &Path, name: &'static str) -> Self {
+    pub(crate) fn new(sysroot: &Path, name: &'static str) -> Self {
         Self { name, path: sysroot.join(name) }
     }
 
     /// Puts changes over it that are kept in `changes`.
+    pub(crate) fn overlay(&self, changes: &Path) -> Result<(), Failure> {
+        self.overlay_with(&self.open()?, changes)
+    }
+
+    /// Puts another directory in its place, with changes over that which are kept in `changes`.
     ///
     /// Those may come from a disk that anyone has written to. They can name no other files of the tree
     /// than those with the same name: redirects are not followed, and metadata comes with its content.
     /// There is no index either, which would bind them to one tree: the next one has another `/etc` below.
-    fn overlay(&self, changes: &Path) -> Result<(), Failure> {
-        let lower = self.open()?;
-        let upper = make_like(&lower, &changes.join("upper"))?;
+    pub(crate) fn overlay_with(&self, lower: &OwnedFd, changes: &Path) -> Result<(), Failure> {
+        let upper = make_like(lower, &changes.join("upper"))?;
         let work = open(&changes.join("work"), make_private)?;
         let options = format!(
             "lowerdir={},upperdir={},workdir={},redirect_dir=nofollow,metacopy=off,index=off",
-            by_descriptor(&lower),
+            by_descriptor(lower),
             by_descriptor(&upper),
             by_descriptor(&work)
         );
         let options = std::ffi::CString::new(options)
             .map_err(|error| Failure::io("mount", &self.path)(error.into()))?;
-        let target = by_descriptor(&lower);
+        let target = by_descriptor(&self.open()?);
         mount("overlay", target, "overlay", MountFlags::empty(), options.as_c_str())
             .map_err(Failure::os("mount an overlay at", &self.path))
     }
 
-    /// Puts another directory in its place.
+    /// Puts a directory in its place that is made like it where there is none.
     fn replace_by(&self, other: &Path) -> Result<(), Failure> {
-        let lower = self.open()?;
-        let other = make_like(&lower, &other.join("files"))?;
-        let bound = mount_bind(by_descriptor(&other), by_descriptor(&lower));
-        bound.map_err(Failure::os("mount", &self.path))?;
-        // The filesystem is mounted without devices and programs, the directory need not be.
+        self.bind_whole(&make_like(&self.open()?, &other.join("files"))?)
+    }
+
+    /// Puts another directory in its place, with programs and devices: the filesystem is mounted without
+    /// them, the directory need not be.
+    pub(crate) fn bind_whole(&self, other: &impl AsFd) -> Result<(), Failure> {
+        self.bind(other)?;
         mount_remount(&self.path, MountFlags::BIND, c"").map_err(Failure::os("mount", &self.path))
     }
 
-    fn open(&self) -> Result<OwnedFd, Failure> {
+    /// Puts another directory in its place, as it is mounted.
+    pub(crate) fn bind(&self, other: &impl AsFd) -> Result<(), Failure> {
+        let bound = mount_bind(by_descriptor(other), by_descriptor(&self.open()?));
+        bound.map_err(Failure::os("mount", &self.path))
+    }
+
+    pub(crate) fn open(&self) -> Result<OwnedFd, Failure> {
         open_directory(&self.path).map_err(|_| Failure::NoDirectory { name: self.name })
     }
 }
 
 /// A directory for changes that are gone with the next boot.
-fn in_memory(name: &str) -> Result<PathBuf, Failure> {
+pub(crate) fn in_memory(name: &str) -> Result<PathBuf, Failure> {
     let path = Path::new(RUN).join(name);
     make_private(&path).map_err(Failure::io("create", &path))?;
     Ok(path)

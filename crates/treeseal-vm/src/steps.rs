@@ -20,7 +20,7 @@ pub(crate) const STEPS: &[(&str, Job)] = &[
     ("read-after-power-cut", read_after_power_cut),
     ("write-unflushed", write_unflushed),
     ("read-unflushed", read_unflushed),
-    ("boot-enable-store", boot::enable_store),
+    ("boot-enable", boot::enable),
     ("boot-look", boot::look),
     ("boot-mark-good", boot::mark_good),
     ("boot-read-parts", boot::read_parts),

@@ -9,6 +9,7 @@
 
 mod command_line;
 mod config;
+mod deployment;
 mod handover;
 mod mark;
 mod select;
@@ -19,8 +20,10 @@ mod tests;
 
 pub use command_line::{CommandLine, CommandLineError};
 pub use config::{
-    Config, ConfigError, Device, Ending, Expired, Failure, Filesystem, MAX_CONFIG_SIZE, Writable,
+    Config, ConfigError, Device, Ending, Expired, Failure, Filesystem, MAX_CONFIG_SIZE, Source,
+    Writable,
 };
+pub use deployment::{ChosenDeployment, choose_deployment};
 pub use handover::{Handover, HandoverError, Started};
 pub(crate) use handover::{MAX_SIGNERS, signers};
 pub use mark::{Status, mark_good, status};

@@ -451,6 +451,14 @@ pub enum Error {
         /// The sequence that it has.
         found: Sequence,
     },
+    /// Another sequence is asked for than that of the deployment that is named.
+    #[error("the deployment has sequence {found}, and the kernel's command line asks for {asked}")]
+    NotAskedFor {
+        /// The sequence that is asked for.
+        asked: Sequence,
+        /// The sequence of the deployment's seal.
+        found: Sequence,
+    },
     /// A statement cannot be made.
     #[error("cannot make the statement")]
     Statement(#[source] StatementError),
@@ -680,6 +688,7 @@ impl Error {
         match self {
             Self::Seal { .. }
             | Self::SequenceMoved { .. }
+            | Self::NotAskedFor { .. }
             | Self::OwnSeal { .. }
             | Self::TreeGone { .. }
             | Self::SealFile { .. }

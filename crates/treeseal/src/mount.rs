@@ -21,7 +21,9 @@ use treeseal_trust::Stream;
 use crate::{CurrentSeal, Error, Locations};
 
 pub use composefs::{ComposefsMount, mount_composefs};
+pub(crate) use enforced::enforce_deployment;
 pub use enforced::{EnforcedMount, NewRecord, enforce};
+pub(crate) use image::HeldImage;
 pub use image::Hold;
 pub use record::{Record, RecordError};
 pub use status::{MountStatus, Recorded, status, umount};

@@ -27,6 +27,7 @@ pub use embed::{EmbeddedSeal, embed_seal};
 pub use error::CommitError;
 pub use export::{ExportRequest, Exported, export};
 pub use keys::KeySources;
+pub(crate) use seals::CommitSeals;
 pub use seals::{CommitSeal, RefusedSeal, SealPlace, SealProblem, store_of_repository};
 pub use seen::SeenError;
 pub use sign::{SignedCommit, attach_signature, sign_commit, write_request};

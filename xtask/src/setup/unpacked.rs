@@ -40,7 +40,7 @@ impl Unpacked {
         Ok(text.trim().to_owned())
     }
 
-    fn unpack(&self, peers: &Peers) -> Result<()> {
+    pub(super) fn unpack(&self, peers: &Peers) -> Result<()> {
         if self.version(peers).is_ok() {
             return Ok(());
         }

@@ -11,9 +11,11 @@ use serde_json::json;
 use trial::{Settings, Trial};
 
 pub(super) use debian::debian_boots_to_a_shell;
+pub(super) use deployments::sealed_deployments_boot;
 pub(super) use power_cuts::power_cuts_leave_the_old_tree_or_the_new_one;
 
 mod debian;
+mod deployments;
 mod power_cuts;
 mod sealed_disk;
 mod trial;

@@ -38,6 +38,7 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
         lines.push(("tried", format!("sequence {sequence}: {tries} times")));
     }
     lines.push(("store", started.store.clone()));
+    lines.extend(started.deployment.iter().map(|path| ("deployment", path.clone())));
     lines
 }
 
@@ -56,5 +57,6 @@ fn to_json(status: &Status) -> Value {
         "counted": started.is_counted,
         "tries": status.attempts.all().map(tries).collect::<Vec<_>>(),
         "store": started.store,
+        "deployment": started.deployment,
     })
 }

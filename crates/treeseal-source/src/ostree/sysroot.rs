@@ -2,8 +2,9 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use treeseal_sys::{Directory, FileError, read_file_limited};
+use treeseal_sys::{Directory, FileError, FileId, read_file_limited};
 
+use super::gvariant::write_dictionary;
 use super::{OstreeError, Repository};
 
 mod boot_entry;
@@ -196,6 +197,24 @@ impl Sysroot {
         let opened = self.open_deployment(deployment)?.open_beneath(name.as_bytes());
         let Some(file) = if_there(opened, path)? else { return Ok(None) };
         read_file_limited(file, limit).map(Some).map_err(|error| named(path(), error))
+    }
+
+    /// Opens a directory by its path from the system's root on, through no symlink.
+    pub fn open_directory(&self, path: &Path) -> Result<Directory, SysrootError> {
+        self.open_below(&path.to_string_lossy())
+    }
+
+    /// What the system has in `/run/ostree-booted` when a deployment runs from its image, with fs-verity
+    /// required: by this OSTree knows which one it is.
+    pub fn booted_record(&self, deployment: &Deployment) -> Result<Vec<u8>, SysrootError> {
+        let FileId { device, inode } = self.open_deployment(deployment)?.stat()?.id;
+        let identity = [device.into(), inode].map(u64::to_le_bytes).concat();
+        let is_so: &[u8] = &[1];
+        Ok(write_dictionary([
+            ("backing-root-device-inode", "(tt)", &*identity),
+            ("composefs", "b", is_so),
+            ("composefs.verity", "b", is_so),
+        ]))
     }
 
     fn open_deployment(&self, deployment: &Deployment) -> Result<Directory, SysrootError> {

@@ -1,9 +1,9 @@
 //! Systems that `ostree admin deploy` made.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 
-use treeseal_source::ostree::{Composefs, Sysroot, SysrootError};
+use treeseal_source::ostree::{Composefs, DetachedMetadata, Sysroot, SysrootError};
 use treeseal_testkit::OstreeSystem;
 
 fn open(system: &OstreeSystem) -> Sysroot {
@@ -37,6 +37,18 @@ fn a_deployment_has_a_configuration_and_an_image() {
     assert!(sysroot.open_image(&deployment).unwrap().is_none());
     symlink("/etc/passwd", sysroot.image_path(&deployment)).unwrap();
     assert!(sysroot.open_image(&deployment).is_err());
+}
+
+#[test]
+fn what_is_told_of_a_booted_deployment_names_its_directory() {
+    let system = OstreeSystem::new("verity", 1);
+    let sysroot = open(&system);
+    let deployment = sysroot.deployment_at(&system.deployment(0)).unwrap();
+    let record = sysroot.booted_record(&deployment).unwrap();
+    assert_eq!(DetachedMetadata::parse(&record).unwrap().to_bytes(), record);
+    let directory = fs::metadata(system.path().join(deployment.path())).unwrap();
+    let identity = [directory.dev(), directory.ino()].map(u64::to_le_bytes).concat();
+    assert!(record.windows(identity.len()).any(|window| window == identity));
 }
 
 #[test]

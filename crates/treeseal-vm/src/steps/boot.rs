@@ -1,6 +1,6 @@
 //! What machines do in scenarios that boot sealed trees; `xtask/src/vm/boot.rs` has those.
 //!
-//! All but [`enable_store`] run in a booted tree, whose init is this program. A tree says which one it is:
+//! All but [`enable`] run in a booted tree, whose init is this program. A tree says which one it is:
 //! a number in [`RELEASE`], on which its other content depends.
 
 use super::{mount_persistent, wait_for_power_cut};
@@ -27,13 +27,17 @@ const STREAM: &str = "test/boot/any/stable";
 /// What a system writes in `/etc`.
 const CHANGE: &str = "/etc/changed";
 
-/// Enables fs-verity on what the store on the disk has, as the guide to booting says.
-pub(super) fn enable_store(_: &Guest) -> Result<()> {
+/// Files that the kernel is to check: those of a store, and of OSTree the objects with content and the
+/// images of deployments.
+const CHECKED: &str =
+    "-path */store/images/* -o -path */store/objects/* -o -name *.file -o -name .ostree.cfs";
+
+/// Enables fs-verity on what the disk has of that, as the guide to booting says.
+pub(super) fn enable(_: &Guest) -> Result<()> {
     let disk = mount_persistent(c"")?;
-    let [images, objects] = ["store/images", "store/objects"].map(|name| disk.path().join(name));
-    let command = ["-type", "f", "-exec", "treeseal", "enable", "{}", "+"];
-    let words = [&images, &objects].into_iter().map(|path| path.as_os_str());
-    run("find", words.chain(command.iter().map(AsRef::as_ref)))?;
+    let wanted = ["-type", "f", "("].into_iter().chain(CHECKED.split(' '));
+    let words = wanted.chain([")", "-exec", "treeseal", "enable", "{}", "+"]);
+    run("find", [disk.path().as_os_str()].into_iter().chain(words.map(AsRef::as_ref)))?;
     report::said("enabled");
     Ok(())
 }

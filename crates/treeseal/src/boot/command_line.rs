@@ -42,11 +42,15 @@ pub enum CommandLineError {
         /// The parameter.
         name: &'static str,
     },
+    /// Nothing says which deployment is booted.
+    #[error("the kernel's command line has no `ostree=`, which names the deployment")]
+    NoDeployment,
 }
 
 const PREFIX: &[u8] = b"treeseal.";
 const SEQUENCE: &str = "treeseal.sequence";
 const TRIES: &str = "treeseal.tries";
+const OSTREE: &str = "ostree";
 
 impl CommandLine {
     /// Reads `/proc/cmdline`. What does not begin with `treeseal.` is for others.
@@ -68,6 +72,19 @@ impl CommandLine {
             }
         }
         Ok(parsed)
+    }
+
+    /// The value of `ostree`, by which OSTree's boot entries name a deployment. Of two of them another
+    /// program might take the other.
+    pub fn deployment(bytes: &[u8]) -> Result<String, CommandLineError> {
+        let mut named = None;
+        for word in words(bytes) {
+            let (name, value) = split(&word);
+            if name == OSTREE.as_bytes() {
+                once(OSTREE, &mut named, Some(String::from_utf8_lossy(value).into_owned()))?;
+            }
+        }
+        named.ok_or(CommandLineError::NoDeployment)
     }
 }
 
@@ -186,6 +203,14 @@ mod tests {
             "the kernel's command line has `treeseal.sequence=0`: treeseal.sequence is a number from 1 \
              to 9007199254740991"
         );
+    }
+
+    #[test]
+    fn one_word_names_a_deployment() {
+        let named = |text: &str| CommandLine::deployment(text.as_bytes());
+        assert_eq!(named("quiet ostree=/ostree/boot.1/a root=x"), Ok("/ostree/boot.1/a".into()));
+        assert_eq!(named("quiet xostree=/a ostree.b=/c"), Err(CommandLineError::NoDeployment));
+        assert_eq!(named("ostree=/a ostree=/a"), Err(CommandLineError::Twice { name: OSTREE }));
     }
 
     #[test]

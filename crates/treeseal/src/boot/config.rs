@@ -14,11 +14,9 @@ use crate::{Error, files};
 pub struct Config {
     /// The stream whose trees are booted.
     pub stream: Stream,
-    /// The filesystem that the store is on.
-    pub store: Filesystem,
-    /// The store's directory on it.
-    pub store_directory: String,
-    /// The filesystem that the boot state is on; `None` for the store's.
+    /// Where the trees are.
+    pub source: Source,
+    /// The filesystem that the boot state is on; `None` for that of the trees.
     pub state: Option<Filesystem>,
     /// The state's directory on it.
     pub state_directory: String,
@@ -26,7 +24,7 @@ pub struct Config {
     pub etc: Writable,
     /// What happens with `/var`.
     pub var: Writable,
-    /// How often a tree is tried that was not marked good.
+    /// How often a tree of a store is tried that was not marked good.
     pub tries: u32,
     /// What happens when a seal or the trust root has expired by the machine's clock.
     pub expired: Expired,
@@ -40,6 +38,29 @@ pub struct Config {
     pub init: PathBuf,
     /// Kernel modules, files in the initramfs, in the order in which they are loaded.
     pub modules: Vec<PathBuf>,
+}
+
+/// Where the trees are that are booted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In a store.
+    Store {
+        /// The filesystem that it is on.
+        filesystem: Filesystem,
+        /// Its directory on that.
+        directory: String,
+    },
+    /// In what OSTree has deployed on a filesystem. The boot loader says which of them is booted.
+    Sysroot(Filesystem),
+}
+
+impl Source {
+    /// The filesystem that it is on.
+    pub const fn filesystem(&self) -> &Filesystem {
+        match self {
+            Self::Store { filesystem, .. } | Self::Sysroot(filesystem) => filesystem,
+        }
+    }
 }
 
 /// A filesystem on a block device.
@@ -70,7 +91,8 @@ pub enum Writable {
     Sealed,
     /// Changes are kept in memory, and are gone with the next boot.
     Transient,
-    /// Changes are kept on the state's filesystem, **and no seal vouches for them**.
+    /// Changes are kept on the state's filesystem, or where OSTree keeps them, **and no seal vouches for
+    /// them**.
     Persistent,
 }
 
@@ -135,6 +157,14 @@ pub enum ConfigError {
         /// What it is.
         found: String,
     },
+    /// Two fields contradict each other.
+    #[error("{field} has no meaning beside {other}")]
+    Apart {
+        /// The field.
+        field: &'static str,
+        /// What it is beside.
+        other: &'static str,
+    },
 }
 
 /// Bytes of a configuration.
@@ -169,17 +199,16 @@ impl Config {
         let mut fields = Node::top(json::parse(bytes, MAX_CONFIG_SIZE)?).fields()?;
         fields.required("_type")?.constant(CONFIG_TYPE)?;
         let stream = fields.required("stream")?.string()?.parse()?;
-        let (store, store_directory) = store(fields.required("store")?)?;
+        let source = source(&mut fields)?;
         let (state, state_directory) = state(fields.required("state")?)?;
         let config = Self {
             stream,
-            store,
-            store_directory,
+            tries: tries(&mut fields, &source)?,
+            source,
             state,
             state_directory,
             etc: writable(&mut fields, "etc")?,
             var: writable(&mut fields, "var")?,
-            tries: tries(fields.optional("tries"))?,
             expired: expired(fields.optional("expired"))?,
             tpm: tpm(fields.optional("tpm"))?,
             failure: failure(fields.optional("failure"))?,
@@ -192,16 +221,32 @@ impl Config {
     }
 }
 
-fn store(node: Node) -> Result<(Filesystem, String), ConfigError> {
+fn source(fields: &mut Fields) -> Result<Source, ConfigError> {
+    let Some(node) = fields.optional("sysroot") else { return store(fields.required("store")?) };
+    if fields.optional("store").is_some() {
+        return Err(ConfigError::Apart { field: "/store", other: "/sysroot" });
+    }
     let mut fields = node.fields()?;
-    let device = device(fields.required("device")?)?;
-    let kind = kind(fields.required("filesystem")?)?;
-    let directory = directory(fields.required("directory")?)?;
+    let filesystem = filesystem(&mut fields)?;
     fields.end()?;
-    Ok((Filesystem { device, kind }, directory))
+    Ok(Source::Sysroot(filesystem))
 }
 
-/// Where there is no device, the state is on the store's filesystem.
+fn store(node: Node) -> Result<Source, ConfigError> {
+    let mut fields = node.fields()?;
+    let filesystem = filesystem(&mut fields)?;
+    let directory = directory(fields.required("directory")?)?;
+    fields.end()?;
+    Ok(Source::Store { filesystem, directory })
+}
+
+fn filesystem(fields: &mut Fields) -> Result<Filesystem, ConfigError> {
+    let device = device(fields.required("device")?)?;
+    let kind = kind(fields.required("filesystem")?)?;
+    Ok(Filesystem { device, kind })
+}
+
+/// Where there is no device, the state is on the filesystem of the trees.
 fn state(node: Node) -> Result<(Option<Filesystem>, String), ConfigError> {
     let mut fields = node.fields()?;
     let filesystem = match fields.optional("device") {
@@ -270,7 +315,12 @@ fn writable(fields: &mut Fields, name: &str) -> Result<Writable, ConfigError> {
     Ok(chosen.transpose()?.unwrap_or_default())
 }
 
-fn tries(node: Option<Node>) -> Result<u32, ConfigError> {
+/// The boot loader chooses among deployments, and counts what it counts.
+fn tries(fields: &mut Fields, source: &Source) -> Result<u32, ConfigError> {
+    let node = fields.optional("tries");
+    if node.is_some() && matches!(source, Source::Sysroot(_)) {
+        return Err(ConfigError::Apart { field: "/tries", other: "/sysroot" });
+    }
     let number = node.map(|node| node.integer(1, MAX_TRIES)).transpose()?;
     Ok(number.and_then(|number| u32::try_from(number).ok()).unwrap_or(TRIES))
 }
@@ -354,8 +404,10 @@ mod tests {
         let config = parse(&with("")).unwrap();
         assert_eq!(config.stream.to_string(), "acme/os");
         let device = Device::Label("data".to_owned());
-        assert_eq!(config.store, Filesystem { device, kind: "ext4".to_owned() });
-        assert_eq!((config.store_directory.as_str(), config.state), ("treeseal/store", None));
+        let filesystem = Filesystem { device, kind: "ext4".to_owned() };
+        let directory = "treeseal/store".to_owned();
+        assert_eq!(config.source, Source::Store { filesystem, directory });
+        assert_eq!(config.state, None);
         assert_eq!((config.etc, config.var), (Writable::Sealed, Writable::Sealed));
         assert_eq!((config.tries, config.expired, config.tpm), (3, Expired::Warn, None));
         assert_eq!(config.failure.ending, Ending::Stop);
@@ -375,7 +427,7 @@ mod tests {
         )
         .unwrap();
         let uuid = Device::Uuid("0123456789abcdef0123456789abcdef".to_owned());
-        assert_eq!(config.store.device, uuid);
+        assert_eq!(config.source.filesystem().device, uuid);
         let state =
             Filesystem { device: Device::Path("/dev/vda2".into()), kind: "ext4".to_owned() };
         assert_eq!((config.state, config.state_directory.as_str()), (Some(state), "b"));
@@ -399,6 +451,25 @@ mod tests {
         refused(&text, "/store/options is not a field");
         let text = with("").replace("\"boot\"}", "\"boot\", \"filesystem\": \"ext4\"}");
         refused(&text, "/state/filesystem is not a field");
+    }
+
+    /// The least for a system of OSTree, with this in the place of its end.
+    fn of_sysroot(more: &str) -> String {
+        format!(
+            r#"{{"_type": "treeseal:boot/v1", "stream": "acme/os", "sysroot": {{"device": "LABEL=root",
+            "filesystem": "ext4"}}, "state": {{"directory": "boot"}}{more}}}"#
+        )
+    }
+
+    #[test]
+    fn a_sysroot_is_in_the_place_of_a_store() {
+        let device = Device::Label("root".to_owned());
+        let filesystem = Filesystem { device, kind: "ext4".to_owned() };
+        assert_eq!(parse(&of_sysroot("")).unwrap().source, Source::Sysroot(filesystem));
+        refused(&of_sysroot(r#", "store": {}"#), "/store has no meaning beside /sysroot");
+        refused(&of_sysroot(r#", "tries": 1"#), "/tries has no meaning beside /sysroot");
+        let text = of_sysroot("").replace("\"ext4\"", "\"ext4\", \"directory\": \"a\"");
+        refused(&text, "/sysroot/directory is not a field");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use treeseal_source::ostree::Deployment;
 use treeseal_sys::TpmAddress;
 use treeseal_trust::json::{self, Json, JsonError};
 use treeseal_trust::schema::Node;
@@ -42,8 +43,10 @@ pub struct Started {
     pub expiry: String,
     /// Whether this boot cost a try.
     pub is_counted: bool,
-    /// The store's directory.
+    /// The directory of the store, or of the repository that the deployment is of.
     pub store: String,
+    /// The directory of the deployment, from the top of its filesystem on.
+    pub deployment: Option<String>,
     /// Where the filesystem with the boot state is mounted.
     pub state_filesystem: String,
     /// The directory of the boot state on it.
@@ -81,7 +84,8 @@ const MAX_STARTED_SIZE: usize = 64 * 1024;
 pub(crate) const MAX_SIGNERS: usize = 1024;
 
 impl Handover {
-    /// What is to be said of a boot. `store` and `state_filesystem` are where the system will find them.
+    /// What is to be said of a boot. `store` and `state_filesystem` are where the system will find them, and
+    /// `store` is the repository where a deployment was started.
     pub fn new<T>(
         attempt: &Attempt<T>,
         config: &Config,
@@ -99,6 +103,7 @@ impl Handover {
             expiry: statement.expiry().code().to_owned(),
             is_counted: candidate.is_counted,
             store: store.to_owned(),
+            deployment: attempt.deployment.as_ref().map(directory_of),
             state_filesystem: state_filesystem.to_owned(),
             state_directory: config.state_directory.clone(),
             tpm: config.tpm.as_ref().map(address),
@@ -159,6 +164,7 @@ impl Started {
             expiry: fields.required("expiry")?.string()?,
             is_counted: fields.required("counted")?.boolean()?,
             store: fields.required("store")?.string()?,
+            deployment: fields.optional("deployment").map(Node::string).transpose()?,
             state_filesystem: fields.required("stateFilesystem")?.string()?,
             state_directory: fields.required("stateDirectory")?.string()?,
             tpm: fields.optional("tpm").map(Node::string).transpose()?,
@@ -182,10 +188,16 @@ impl Started {
             ("stateFilesystem", self.state_filesystem.as_str().into()),
             ("stateDirectory", self.state_directory.as_str().into()),
         ];
+        let deployment = self.deployment.as_ref();
+        fields.extend(deployment.map(|deployment| ("deployment", deployment.as_str().into())));
         fields.extend(self.tpm.as_ref().map(|tpm| ("tpm", tpm.as_str().into())));
         let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
         Json::Object(fields.collect())
     }
+}
+
+fn directory_of(deployment: &Deployment) -> String {
+    deployment.path().display().to_string()
 }
 
 /// The address of a TPM as it is given to commands.

@@ -10,7 +10,7 @@ use treeseal_trust::{
 
 use super::state::MAX_ATTEMPTS;
 use super::{Attempts, BootState, CommandLine, Config, Expired};
-use crate::root::{follow_chain, read_root};
+use crate::root::{RootSource, follow_chain, read_root};
 use crate::sealed::require_sequence;
 use crate::{Error, memory};
 
@@ -112,7 +112,7 @@ impl<'a> Criteria<'a> {
         })
     }
 
-    fn request<'r>(&'r self, state: &BootState) -> SealRequest<'r> {
+    pub(super) fn request<'r>(&'r self, state: &BootState) -> SealRequest<'r> {
         let request = SealRequest::new(self.stream, state.floors(), self.clock);
         match self.floor {
             Some(floor) => request.not_below(floor),
@@ -147,7 +147,7 @@ pub fn select(
     state: &BootState,
     criteria: &Criteria<'_>,
 ) -> Result<Selection, Error> {
-    let (root, root_bytes) = newest_root(store, pinned)?;
+    let (root, root_bytes) = newest_root(&[store], pinned)?;
     let judged = Judge { store, root: &root, criteria, request: criteria.request(state) };
     let mut accepted = Vec::new();
     let mut refused = Vec::new();
@@ -176,11 +176,14 @@ pub fn select(
     Ok(Selection { root: root_bytes, candidates, refused, accepted: payloads })
 }
 
-/// The newest trust root and its bytes.
-fn newest_root(store: &Store, pinned: &Path) -> Result<(TrustRoot, Vec<u8>), Error> {
+/// The newest trust root that leads on from the pinned one, and its bytes.
+pub(super) fn newest_root(
+    sources: &[&dyn RootSource],
+    pinned: &Path,
+) -> Result<(TrustRoot, Vec<u8>), Error> {
     let mut bytes = read_root(pinned)?;
     let root = TrustRoot::pinned(&bytes).map_err(Error::root(pinned))?;
-    let root = follow_chain(&[store], root, |_, next| bytes = next)?;
+    let root = follow_chain(sources, root, |_, next| bytes = next)?;
     Ok((root, bytes))
 }
 

@@ -1,3 +1,5 @@
+use treeseal_source::ostree::Deployment;
+
 use super::{BootState, Candidate, Refusal, Selection};
 use crate::Error;
 
@@ -12,6 +14,8 @@ pub struct Attempt<T> {
     pub root: Vec<u8>,
     /// The trees that were refused before it.
     pub refused: Vec<Refusal>,
+    /// The deployment that it is; `None` for a tree of a store.
+    pub deployment: Option<Deployment>,
 }
 
 impl Selection {
@@ -31,7 +35,9 @@ impl Selection {
                 false => Ok(()),
             };
             match counted.and_then(|()| mount(&candidate)) {
-                Ok(mounted) => return Ok(Attempt { candidate, mounted, root, refused }),
+                Ok(mounted) => {
+                    return Ok(Attempt { candidate, mounted, root, refused, deployment: None });
+                }
                 Err(error) => refused.push(Refusal::new(candidate.statement.sequence, error)),
             }
         }

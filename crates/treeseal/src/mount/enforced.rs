@@ -2,6 +2,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
+use treeseal_source::ostree::Sysroot;
 use treeseal_store::Store;
 use treeseal_sys::{
     DetachedMount, MountError, Overlay, OverlayVerity, check_verity_support, mount_erofs,
@@ -41,14 +42,41 @@ pub fn enforce(
         return Err(Error::ContentElsewhere { stream: statement.stream.clone() });
     }
     let objects = store.open_objects()?;
-    check_verity_support(&objects, &Params::default())
-        .map_err(Error::unenforced(objects.path()))?;
+    require_checkable(&objects, objects.path())?;
     let image = HeldImage::open(store, statement)?;
+    mount_image(&image, objects.as_fd(), statement, options)
+}
+
+/// Mounts a deployment of OSTree by its sealed image, enforced by the kernel in the same way. The objects
+/// are those of the repository.
+pub(crate) fn enforce_deployment(
+    sysroot: &Sysroot,
+    image: &HeldImage,
+    statement: &Verified<Statement>,
+    options: &MountOptions,
+) -> Result<EnforcedMount, Error> {
+    image.require_stated(statement)?;
+    let objects = sysroot.open_objects()?;
+    require_checkable(&objects, &sysroot.path().join("ostree/repo/objects"))?;
+    mount_image(image, objects.as_fd(), statement, options)
+}
+
+/// Fails where the kernel cannot check objects in a directory.
+fn require_checkable(objects: impl AsFd, path: &Path) -> Result<(), Error> {
+    check_verity_support(objects, &Params::default()).map_err(Error::unenforced(path))
+}
+
+fn mount_image(
+    image: &HeldImage,
+    objects: BorrowedFd<'_>,
+    statement: &Verified<Statement>,
+    options: &MountOptions,
+) -> Result<EnforcedMount, Error> {
     let layers = Layers {
         source: &source_of(&statement.stream, statement.sequence),
         image: &image.file,
         image_path: &image.path,
-        objects: &[objects.as_fd()],
+        objects: &[objects],
         verity: OverlayVerity::Require,
     };
     let mount = layers.mount(options)?;

@@ -1,6 +1,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 
+use treeseal_source::ostree::{Deployment, Sysroot};
 use treeseal_store::Store;
 use treeseal_sys::{measure_verity, seal_into_memfd};
 use treeseal_tree::Tree;
@@ -9,6 +10,7 @@ use treeseal_verity::FileDigest;
 
 use crate::Error;
 use crate::fsverity::measure_if_enabled;
+use crate::ostree::CommitError;
 use crate::sealed::{objects_of, read_tree};
 use crate::stated_image::{Found, first_image};
 
@@ -21,13 +23,14 @@ pub enum Hold {
     Memory,
 }
 
-/// An image that is what a statement says, and stays so.
-pub(super) struct HeldImage {
+/// An image that stays as it was checked.
+#[derive(Debug)]
+pub(crate) struct HeldImage {
     pub(super) file: File,
     /// For messages.
     pub(super) path: PathBuf,
     /// By which it was checked.
-    pub(super) digest: FileDigest,
+    pub(crate) digest: FileDigest,
     pub(super) hold: Hold,
 }
 
@@ -40,6 +43,25 @@ impl HeldImage {
             Some(measured) => Self::measured(found, measured),
             None => Self::in_memory(store, statement),
         }
+    }
+
+    /// Opens the image of a deployment, once. Whether somebody has sealed what the kernel checks it by is
+    /// still to be asked.
+    pub(crate) fn of_deployment(sysroot: &Sysroot, deployment: &Deployment) -> Result<Self, Error> {
+        let path = sysroot.image_path(deployment);
+        let opened = sysroot.open_image(deployment)?;
+        let file = opened.ok_or_else(|| CommitError::NotDeployed { path: path.clone() })?;
+        let digest = measure_verity(&file).map_err(Error::unenforced(&path))?;
+        Ok(Self { file, path, digest, hold: Hold::Verity })
+    }
+
+    /// Fails where it is none of a statement's images.
+    pub(super) fn require_stated(&self, statement: &Verified<Statement>) -> Result<(), Error> {
+        let mut stated = statement.images.iter().flat_map(|image| image.digests.files());
+        if stated.any(|digest| *digest == self.digest) {
+            return Ok(());
+        }
+        Err(Error::image_differs("file digest", &"a sealed one", &self.digest))
     }
 
     fn measured(found: Found<'_, File>, measured: FileDigest) -> Result<Self, Error> {

@@ -134,9 +134,14 @@ impl CommitSeals {
         pinned: TrustRoot,
         passed: impl FnMut(TrustRoot, Vec<u8>),
     ) -> Result<TrustRoot, Error> {
+        follow_chain(&self.root_sources(), pinned, passed)
+    }
+
+    /// Where trust roots lie: beside the commit, and in the store.
+    pub(crate) fn root_sources(&self) -> Vec<&dyn RootSource> {
         let mut sources: Vec<&dyn RootSource> = vec![&self.roots];
         sources.extend(self.store.as_ref().map(|store| store as &dyn RootSource));
-        follow_chain(&sources, pinned, passed)
+        sources
     }
 
     /// The first seal that names this image and that `judge` accepts: the one beside the commit, or the

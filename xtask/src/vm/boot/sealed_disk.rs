@@ -50,8 +50,8 @@ impl SealedDisk {
         })
     }
 
-    /// What `fill` puts into the files, with fs-verity on all of the store. It is made again when it was
-    /// made from something else.
+    /// What `fill` puts into the files, with fs-verity on all that the kernel is to check. It is made again
+    /// when it was made from something else.
     pub(super) fn prepare(
         host: &Host,
         name: &str,
@@ -73,7 +73,7 @@ impl SealedDisk {
         Disk::create(&disk.file(), bytes)?;
         disk.make_filesystem(&disk.file())?;
         let log = format!("boot-{name}-prepared");
-        let machine = start(host, &log, &Disk::kept(&disk.file()), "boot-enable-store")?;
+        let machine = start(host, &log, &Disk::kept(&disk.file()), "boot-enable")?;
         machine.wait_for("said enabled", PREPARING_TIME)?;
         machine.wait_for_end(PREPARING_TIME)?;
         fs::write(&made, made_from).with_context(|| format!("writing {}", made.display()))?;
@@ -110,16 +110,21 @@ impl SealedDisk {
 
     /// Seals a tree as the stream's next one.
     pub(super) fn seal(&self, host: &Host, tree: &Path) -> Result<()> {
-        let files = self.files();
-        let mut seal = Command::new(host.programs.join("treeseal"));
-        seal.args(["seal", "--json", "--stream", STREAM]).arg(tree);
-        seal.env("TREESEAL_STORE", files.join("store"));
-        seal.env("TREESEAL_ROOT", self.root()).env("TREESEAL_STATE", files.join("home/state"));
+        let mut seal = self.seal_command(host);
+        seal.arg("--json").arg(tree).env("TREESEAL_STORE", self.files().join("store"));
         let sealed: Value = serde_json::from_str(&output(&mut seal)?).context("reading a seal")?;
         let image = sealed["images"][0]["fsverity"][0].as_str().context("a seal has an image")?;
         let record =
             self.image_record(sealed["sequence"].as_u64().context("a seal has a sequence")?);
         fs::write(&record, image).with_context(|| format!("writing {}", record.display()))
+    }
+
+    /// What seals for the stream, with the keys of the disk.
+    pub(super) fn seal_command(&self, host: &Host) -> Command {
+        let mut seal = Command::new(host.programs.join("treeseal"));
+        seal.args(["seal", "--stream", STREAM]).env("TREESEAL_ROOT", self.root());
+        seal.env("TREESEAL_STATE", self.files().join("home/state"));
+        seal
     }
 
     /// The image of a release: where it is on the disk.
@@ -148,7 +153,7 @@ fn object_path(kind: &str, digest: &str) -> Result<String> {
     Ok(format!("store/{kind}/{directory}/{name}"))
 }
 
-fn make_small_tree(tree: &Path, programs: &[PathBuf; 2]) -> Result<()> {
+pub(super) fn make_small_tree(tree: &Path, programs: &[PathBuf; 2]) -> Result<()> {
     for name in ["dev", "proc", "sys", "run", "tmp", "etc", "var", "sbin", "usr/bin", "usr/lib"] {
         let dir = tree.join(name);
         fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;

@@ -28,12 +28,21 @@ impl Settings {
     pub(super) fn of(disk: &SealedDisk) -> Self {
         let store =
             json!({"device": format!("LABEL={LABEL}"), "filesystem": "ext4", "directory": "store"});
+        Self::from(disk, "store", store).with("tries", 100)
+    }
+
+    /// What boots the deployments on a disk.
+    pub(super) fn of_deployments(disk: &SealedDisk) -> Self {
+        let sysroot = json!({"device": format!("LABEL={LABEL}"), "filesystem": "ext4"});
+        Self::from(disk, "sysroot", sysroot).with("etc", "persistent").with("var", "persistent")
+    }
+
+    fn from(disk: &SealedDisk, source: &str, value: Value) -> Self {
         let configuration = json!({
-            "_type": "treeseal:boot/v1", "stream": STREAM, "store": store,
-            "state": {"directory": "boot"}, "tries": 100, "wait": 1,
+            "_type": "treeseal:boot/v1", "stream": STREAM, "state": {"directory": "boot"}, "wait": 1,
             "failure": {"action": "poweroff", "delay": 0},
         });
-        Self { configuration: Some(configuration), root: Some(disk.root()) }
+        Self { configuration: Some(configuration), root: Some(disk.root()) }.with(source, value)
     }
 
     /// The same with another value of a field.

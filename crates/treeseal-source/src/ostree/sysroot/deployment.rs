@@ -20,6 +20,11 @@ impl Deployment {
         format!("ostree/deploy/{stateroot}/deploy/{commit}.{serial}").into()
     }
 
+    /// Where what its stateroot keeps in `/var` lies below the system's root.
+    pub fn var(&self) -> PathBuf {
+        format!("ostree/deploy/{}/var", self.stateroot).into()
+    }
+
     /// The deployment with that directory.
     pub(super) fn at(path: &str) -> Option<Self> {
         let (stateroot, name) = path.strip_prefix("ostree/deploy/")?.split_once("/deploy/")?;
