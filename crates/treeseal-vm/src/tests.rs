@@ -9,6 +9,7 @@ mod harness;
 mod metadata;
 mod mounted;
 mod mounts;
+mod ostree;
 mod store;
 
 pub(crate) const TESTS: &[(&str, Job)] = &[
@@ -41,5 +42,7 @@ pub(crate) const TESTS: &[(&str, Job)] = &[
     ("records-say-what-was-mounted", mounts::records_say_what_was_mounted),
     ("the-program-is-a-mount-helper", mounts::the_program_is_a_mount_helper),
     ("images-are-mounted-as-composefs-does", mounts::images_are_mounted_as_composefs_does),
+    ("deployments-are-verified-by-the-kernel", ostree::deployments_are_verified_by_the_kernel),
+    ("deployments-without-verity-are-refused", ostree::deployments_without_verity_are_refused),
     ("mounting-works-as-its-page-says", mounts::mounting_works_as_its_page_says),
 ];

@@ -86,41 +86,25 @@ pub fn verify_deployment(
     let (entries, others) = judge.entries()?;
     let deployment = judge.wanted(&entries)?;
     let wanted = judge.judge(&deployment, Purpose::Use);
+    let sequence = wanted.as_ref().ok().map(|(seal, _)| seal.statement.sequence);
     let mut sealed = Vec::new();
     let mut unsealed = Vec::new();
     for (file, found) in entries {
-        match (found, &wanted) {
-            (Err(problem), _) => unsealed.push(Unsealed::new(file, problem)),
-            (Ok(found), Ok((seal, _))) if found == deployment => {
-                sealed.push(SealedEntry::new(file, found, seal));
-            }
-            // It has its reason below.
-            (Ok(found), Err(_)) if found == deployment => {}
-            (Ok(found), _) => match judge.judge(&found, Purpose::GoingBack) {
-                Ok((seal, _)) => sealed.push(SealedEntry::new(file, found, &seal)),
-                Err(error) => {
-                    let what = format!("{file} ({})", found.path().display());
-                    unsealed.push(Unsealed::new(what, error));
-                }
-            },
+        match judge.entry(file, found, &deployment, sequence) {
+            Ok(entry) => sealed.extend(entry),
+            Err(entry) => unsealed.push(entry),
         }
     }
     match wanted {
         Ok((seal, image)) if unsealed.is_empty() => {
-            Ok(VerifiedDeployment { deployment, image, seal, entries: sealed, others })
+            return Ok(VerifiedDeployment { deployment, image, seal, entries: sealed, others });
         }
-        Ok(_) => Err(judge.refuse(unsealed)),
+        Ok(_) => {}
         Err(error) => {
             unsealed.insert(0, Unsealed::new(deployment.path().display().to_string(), error));
-            Err(judge.refuse(unsealed))
         }
     }
-}
-
-impl SealedEntry {
-    fn new(file: String, deployment: Deployment, seal: &CommitSeal) -> Self {
-        Self { file, deployment, sequence: seal.statement.sequence }
-    }
+    Err(CommitError::Unsealed { stream: request.stream.clone(), unsealed }.into())
 }
 
 impl Unsealed {
@@ -180,6 +164,25 @@ impl Judge<'_> {
         }
     }
 
+    /// Judges where an entry leads. `wanted` has been judged, and has this sequence; without one it has
+    /// its reason elsewhere.
+    fn entry(
+        &self,
+        file: String,
+        found: Result<Deployment, SysrootError>,
+        wanted: &Deployment,
+        sequence: Option<Sequence>,
+    ) -> Result<Option<SealedEntry>, Unsealed> {
+        let deployment = found.map_err(|problem| Unsealed::new(file.clone(), problem))?;
+        if deployment == *wanted {
+            return Ok(sequence.map(|sequence| SealedEntry { file, deployment, sequence }));
+        }
+        let (seal, _) = self.judge(&deployment, Purpose::GoingBack).map_err(|error| {
+            Unsealed::new(format!("{file} ({})", deployment.path().display()), error)
+        })?;
+        Ok(Some(SealedEntry { file, deployment, sequence: seal.statement.sequence }))
+    }
+
     fn judge(
         &self,
         deployment: &Deployment,
@@ -200,11 +203,6 @@ impl Judge<'_> {
             ImageCheck::Kernel => measure_verity(&file).map_err(Error::verity("measure", &path)),
             ImageCheck::Scan => digest_of(file).map_err(|source| Error::io("read", &path, source)),
         }
-    }
-
-    fn refuse(&self, unsealed: Vec<Unsealed>) -> Error {
-        let stream = self.request.stream.clone();
-        CommitError::Unsealed { stream, unsealed }.into()
     }
 }
 

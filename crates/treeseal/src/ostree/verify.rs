@@ -78,13 +78,9 @@ pub fn verify_commit(
     let time = Timestamp::from_unix(commit.timestamp)
         .ok_or(CommitError::Time { commit: checksum, found: commit.timestamp })?;
     let known_ref = known_ref(request, &checksum)?;
-    let mut is_first_contact = None;
-    if let Some(known) = &known_ref {
-        require_ref(&checksum, &commit, &known.name)?;
-        let newest = seen::newest(&locations.state, known)?;
-        require_time(&checksum, time, newest, &known.name)?;
-        is_first_contact = Some(newest.is_none());
-    }
+    let judged =
+        known_ref.as_ref().map(|known| judge_ref(locations, known, &checksum, &commit, time));
+    let is_first_contact = judged.transpose()?;
     let tree = read_commit(&repository, &commit, progress)?;
     let image = image_digest(&checksum, &commit, &tree)?;
     if let Some(path) = &request.image {
@@ -111,6 +107,21 @@ fn known_ref(request: &CommitRequest, checksum: &Checksum) -> Result<Option<Ref>
     let real = path.canonicalize().map_err(|source| Error::io("find", path, source))?;
     let repository = real.as_os_str().as_bytes().escape_ascii().to_string();
     Ok(Some(Ref { repository, name: request.name.clone() }))
+}
+
+/// Refuses a commit that was not made for a ref, or that is older than what was accepted under it; and
+/// says whether nothing was.
+fn judge_ref(
+    locations: &Locations,
+    known: &Ref,
+    checksum: &Checksum,
+    commit: &Commit,
+    time: Timestamp,
+) -> Result<bool, Error> {
+    require_ref(checksum, commit, &known.name)?;
+    let newest = seen::newest(&locations.state, known)?;
+    require_time(checksum, time, newest, &known.name)?;
+    Ok(newest.is_none())
 }
 
 /// A commit names the refs that it was made for. One that names none could be put under any.
