@@ -15,7 +15,8 @@ pub(crate) use boot::Boot;
 pub(crate) use mount::{Forbidden, Helper, KERNEL, Mount, RUN, Status, Umount};
 pub(crate) use ostree::{
     EnforceImage, Judges, NamedCommit, Ostree, OstreeCheckDeployment, OstreeDeployVerify,
-    OstreeEmbed, OstreeExport, OstreeMode, OstreeSign, OstreeVerify, RequiredProtection,
+    OstreeEmbed, OstreeExport, OstreeImport, OstreeMode, OstreeSign, OstreeVerify,
+    RequiredProtection,
 };
 pub(crate) use root::{
     AtBoot, Root, RootAddKey, RootAllow, RootDisallow, RootDraft, RootExpire, RootFloor,

@@ -71,6 +71,10 @@ pub struct SinkStats {
     pub new_objects: u64,
     /// Their bytes.
     pub new_bytes: u64,
+    /// How many of these share their blocks with the file that they were put from.
+    pub cloned_objects: u64,
+    /// Bytes of those.
+    pub cloned_bytes: u64,
     /// How often an object was put that the store had.
     pub existing_objects: u64,
     /// Bytes of those, counted each time.
@@ -109,6 +113,8 @@ struct Pending<'w> {
 struct Totals {
     new_objects: AtomicU64,
     new_bytes: AtomicU64,
+    cloned_objects: AtomicU64,
+    cloned_bytes: AtomicU64,
     existing_objects: AtomicU64,
     existing_bytes: AtomicU64,
     known_objects: AtomicU64,
@@ -397,7 +403,11 @@ impl<'w> ObjectSink<'w> {
             // It has grown or shrunk: reading knows how much of it is asked for.
             return Ok(None);
         }
-        self.store(measured, wanted, || Ok(temp)).map(Some)
+        let stored = self.store(measured, wanted, || Ok(temp))?;
+        if stored.new {
+            self.totals.count_cloned(&stored);
+        }
+        Ok(Some(stored))
     }
 
     /// Puts an object into the batch, unless it is there or in the store. `file` gives its content
@@ -579,6 +589,11 @@ impl Totals {
         bytes.fetch_add(stored.size, Ordering::Relaxed);
     }
 
+    fn count_cloned(&self, stored: &Stored) {
+        self.cloned_objects.fetch_add(1, Ordering::Relaxed);
+        self.cloned_bytes.fetch_add(stored.size, Ordering::Relaxed);
+    }
+
     fn count_known(&self, stored: &Stored) {
         self.count(stored);
         self.known_objects.fetch_add(1, Ordering::Relaxed);
@@ -590,6 +605,8 @@ impl Totals {
         SinkStats {
             new_objects: read(&self.new_objects),
             new_bytes: read(&self.new_bytes),
+            cloned_objects: read(&self.cloned_objects),
+            cloned_bytes: read(&self.cloned_bytes),
             existing_objects: read(&self.existing_objects),
             existing_bytes: read(&self.existing_bytes),
             known_objects: read(&self.known_objects),

@@ -1,10 +1,11 @@
 use std::fs::File;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use treeseal_erofs::{FormatVersion, ImageWriter, VersionChoice};
-use treeseal_source::ostree::{Repository, read_commit};
+use treeseal_source::ostree::{CommitFile, ReadCommit, Repository, read_commit};
 use treeseal_source::{ImportOptions, Phase, Progress, import_directory, read_dump};
-use treeseal_store::{SinkOptions, SinkStats, Store, Writer};
+use treeseal_store::{ObjectSink, SinkOptions, SinkStats, Store, Writer};
 use treeseal_sys::{Directory, FileId};
 use treeseal_tree::Tree;
 use treeseal_tree::dump::Strictness;
@@ -12,7 +13,7 @@ use treeseal_trust::{
     Clock, Envelope, Image, ImageDigests, ImageFormat, Objects, RollbackState, SealError, Sequence,
     Sha256Digest, Statement, Stream, Timestamp, TrustRoot, TufKey, Verified, verify_seal,
 };
-use treeseal_verity::{Digester, HashAlgorithm, Hasher, Params};
+use treeseal_verity::{Digester, FileDigest, HashAlgorithm, Hasher, Params};
 
 use crate::digest_cache::{CacheNote, CachedSink, DigestCache};
 use crate::files::{self, Readable};
@@ -64,6 +65,9 @@ pub enum SealSource {
     /// A commit of OSTree. Its files stay where they are; what is sealed is the image that libostree
     /// makes of it, in format version 0.
     Commit(CommitSource),
+    /// A commit of OSTree, by the repository and a name, whose files are imported into the store: a tree
+    /// like that of a directory.
+    ImportedCommit(PathBuf, String),
 }
 
 /// A commit of an OSTree repository.
@@ -260,6 +264,9 @@ impl Work {
             }
             SealSource::Dump(path) => take_dump(&self.writer, path)?,
             SealSource::Commit(commit) => take_commit(commit, progress)?,
+            SealSource::ImportedCommit(repository, name) => {
+                import_commit(&mut self.writer, repository, name, progress)?
+            }
         };
         let tree = &taken.tree;
         if !matches!(self.source, SealSource::Commit(_)) {
@@ -317,7 +324,7 @@ impl SealOptions {
         let path = source.path();
         let default = match source {
             // A repository has many commits, and its path names none of them.
-            SealSource::Commit(_) => None,
+            SealSource::Commit(_) | SealSource::ImportedCommit(..) => None,
             _ => default_stream(path),
         };
         default.ok_or_else(|| Error::NoDefaultStream { path: path.to_owned() })
@@ -327,7 +334,7 @@ impl SealOptions {
 impl SealSource {
     fn path(&self) -> &Path {
         match self {
-            Self::Directory(path, _) | Self::Dump(path) => path,
+            Self::Directory(path, _) | Self::Dump(path) | Self::ImportedCommit(path, _) => path,
             Self::Commit(commit) => &commit.repository,
         }
     }
@@ -344,6 +351,10 @@ impl SealSource {
                 let name = Repository::open(&path)?.resolve(name)?.to_string();
                 Self::Commit(CommitSource { repository: path, name, embed: *embed })
             }
+            Self::ImportedCommit(_, name) => {
+                let name = Repository::open(&path)?.resolve(name)?.to_string();
+                Self::ImportedCommit(path, name)
+            }
         })
     }
 
@@ -351,7 +362,7 @@ impl SealSource {
     fn versions(&self, asked: &[VersionChoice]) -> Result<Vec<VersionChoice>, Error> {
         let v0 = VersionChoice::Fixed(FormatVersion::V0);
         match self {
-            Self::Directory(..) | Self::Dump(_) => Ok(asked.to_vec()),
+            Self::Directory(..) | Self::Dump(_) | Self::ImportedCommit(..) => Ok(asked.to_vec()),
             Self::Commit(_) if asked.iter().all(|v| [v0, VersionChoice::Auto].contains(v)) => {
                 Ok(vec![v0])
             }
@@ -366,6 +377,7 @@ impl SealSource {
             Self::Directory(path, _) => ("dir", path.to_string_lossy()),
             Self::Dump(path) => ("dump", path.to_string_lossy()),
             Self::Commit(commit) => (OSTREE_SOURCE, commit.name.as_str().into()),
+            Self::ImportedCommit(_, name) => ("ostree-import", name.as_str().into()),
         };
         let printable = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
         let mut name = String::new();
@@ -442,6 +454,39 @@ fn take_commit(source: &CommitSource, progress: &Progress) -> Result<Taken, Erro
     let tree = read_commit(&repository, &commit, progress)?;
     image_digest(&checksum, &commit, &tree)?;
     Ok(Taken { tree, stored: SinkStats::default(), notes: Vec::new() })
+}
+
+/// Reads a commit of OSTree, checks every object of it, and puts its files into the store. Their blocks are
+/// shared with the repository where the filesystem can do that.
+fn import_commit(
+    writer: &mut Writer,
+    repository: &Path,
+    name: &str,
+    progress: &Progress,
+) -> Result<Taken, Error> {
+    let repository = Repository::open(repository)?;
+    let checksum = repository.resolve(name)?;
+    let (commit, _) = repository.commit(&checksum)?;
+    let read = ReadCommit::of(&repository, &commit, progress)?;
+    image_digest(&checksum, &commit, &read.image_tree()?)?;
+    let sink = writer
+        .object_sink(SinkOptions { algorithm: HashAlgorithm::Sha256, progress: Some(progress) });
+    read.each_file(progress, &|file| put_file(&sink, file))?;
+    progress.begin(Phase::Commit);
+    Ok(Taken { tree: read.tree()?, stored: sink.commit()?, notes: Vec::new() })
+}
+
+fn put_file(sink: &ObjectSink<'_>, file: &CommitFile<'_>) -> Result<FileDigest, Error> {
+    if sink.put_known(&file.digest, file.size)? {
+        return Ok(file.digest);
+    }
+    let mut content = file.open()?;
+    // The descriptor is duplicated because the content is read through it at the same time.
+    let shared = content.file().and_then(|file| file.try_clone().ok());
+    Ok(match shared {
+        Some(shared) => sink.put_file(&mut content, file.size, shared.as_fd())?,
+        None => sink.put_reader(&mut content, Some(file.size))?,
+    })
 }
 
 /// The store's directory, which must not become part of a tree that is imported into it.

@@ -13,6 +13,7 @@ pub(crate) enum Ostree {
     Embed(OstreeEmbed),
     DeployVerify(OstreeDeployVerify),
     CheckDeployment(OstreeCheckDeployment),
+    Import(OstreeImport),
     Export(OstreeExport),
 }
 
@@ -77,6 +78,36 @@ pub(crate) struct OstreeEmbed {
     /// The stream that the commit is sealed for
     #[arg(long)]
     pub(crate) stream: String,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// Import a commit into the store as a tree, write its image, sign it
+///
+/// Every object of the commit is checked, and is in the store afterwards, where the tree is read and mounted
+/// like any other. Files of 1 MiB and more share their blocks with a repository that is not of mode archive,
+/// where the filesystem can do that; others are copied. The tree is what the commit has: every time is 0. To
+/// seal a commit and leave its files where they are, use `seal --from ostree`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  treeseal ostree import /srv/repo exampleos/x86_64/stable \
+        --stream example/tree/x86_64/stable")]
+pub(crate) struct OstreeImport {
+    #[command(flatten)]
+    pub(crate) commit: NamedCommit,
+    /// The stream to seal under
+    #[arg(long)]
+    pub(crate) stream: String,
+    /// The sequence of the seal [default: one more than the last]
+    #[arg(long, value_name = "N")]
+    pub(crate) sequence: Option<u64>,
+    /// The last second in which the seal holds: a time, or how long from now, like 90d
+    #[arg(long, value_name = "TIME")]
+    pub(crate) not_after: Option<String>,
+    /// Sign nothing, and write the seal that is to be signed to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    pub(crate) unsigned: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keys: Keys,
     #[command(flatten)]
     pub(crate) places: Places,
 }

@@ -22,6 +22,7 @@ use crate::passphrases::Sources;
 
 mod check_deployment;
 mod export;
+mod import;
 
 pub(super) fn run(arguments: &Ostree, output: &mut Output) -> Result<Outcome, Failure> {
     match arguments {
@@ -30,6 +31,7 @@ pub(super) fn run(arguments: &Ostree, output: &mut Output) -> Result<Outcome, Fa
         Ostree::Embed(embed) => self::embed(embed, output),
         Ostree::DeployVerify(verify) => deploy_verify(verify, output),
         Ostree::CheckDeployment(check) => check_deployment::run(check, output),
+        Ostree::Import(import) => import::run(import, output),
         Ostree::Export(export) => export::run(export, output),
     }
 }

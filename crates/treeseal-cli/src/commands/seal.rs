@@ -4,14 +4,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 use treeseal::ostree::store_of_repository;
 use treeseal::store::SinkStats;
-use treeseal::trust::{Image, Objects};
+use treeseal::trust::{Image, Objects, Stream};
 use treeseal::{
     CacheNote, CommitSource, Locations, Prepared, Reading, SealOptions, SealSource, Sealed,
 };
 
 use super::sign::key_places;
 use super::{import, stream};
-use crate::args::{Seal, SealedKind};
+use crate::args::{Keys, Seal, SealedKind};
 use crate::environment;
 use crate::output::{Failure, Outcome, Output};
 use crate::passphrases::Sources;
@@ -20,13 +20,31 @@ use crate::units;
 pub(super) fn run(arguments: &Seal, output: &mut Output) -> Result<Outcome, Failure> {
     let options = options(arguments)?;
     let locations = locations(arguments, output)?;
-    if let Some(file) = &arguments.unsigned {
-        return prepare(&locations, &options, file, output);
+    let unsigned = arguments.unsigned.as_deref();
+    let how = |stream: &Stream| match arguments.from {
+        SealedKind::Ostree => how_to_verify_commit(arguments, stream),
+        SealedKind::Dir | SealedKind::Dump => how_to_read(stream),
+    };
+    carry_out(&locations, &options, &arguments.keys, unsigned, &how, output)
+}
+
+/// Seals a tree, or writes its seal to the file `unsigned` for others to sign. `how` says how the sealed
+/// tree is used.
+pub(super) fn carry_out(
+    locations: &Locations,
+    options: &SealOptions,
+    keys: &Keys,
+    unsigned: Option<&Path>,
+    how: &dyn Fn(&Stream) -> String,
+    output: &mut Output,
+) -> Result<Outcome, Failure> {
+    if let Some(file) = unsigned {
+        return prepare(locations, options, file, output);
     }
-    let places = key_places(&arguments.keys)?;
-    let mut passphrases = Sources::new(&arguments.keys.passphrase);
+    let places = key_places(keys)?;
+    let mut passphrases = Sources::new(&keys.passphrase);
     let sealed = output.watch("seal", |_, progress| {
-        treeseal::seal(&locations, &options, &places, &mut passphrases, progress)
+        treeseal::seal(locations, options, &places, &mut passphrases, progress)
     })?;
     if let Some(made) = &sealed.made {
         output.note(&format!(
@@ -40,9 +58,26 @@ pub(super) fn run(arguments: &Seal, output: &mut Output) -> Result<Outcome, Fail
     if output.is_json() {
         output.json(&as_json(&sealed))?;
     } else {
-        write_text(arguments, &sealed, output)?;
+        write_text(&sealed, output)?;
+        output.note(&how(&sealed.statement.stream));
     }
     Ok(Outcome::Yes)
+}
+
+/// How a tree is read whose content is in the store.
+pub(super) fn how_to_read(stream: &Stream) -> String {
+    format!(
+        "verify it with `treeseal verify {stream} --deep`, read it with `treeseal ls {stream}` and \
+         `treeseal extract {stream} DIR`; any static server that serves the store publishes it"
+    )
+}
+
+fn how_to_verify_commit(arguments: &Seal, stream: &Stream) -> String {
+    format!(
+        "verify it with `treeseal ostree verify {} {} --stream {stream}`",
+        arguments.source.display(),
+        arguments.commit.as_deref().unwrap_or_default()
+    )
 }
 
 /// Where things lie. A repository has a store of its own, where readers look.
@@ -98,29 +133,21 @@ fn options(arguments: &Seal) -> Result<SealOptions, Failure> {
     })
 }
 
-fn write_text(arguments: &Seal, sealed: &Sealed, output: &mut Output) -> Result<(), Failure> {
-    let statement = &sealed.statement;
-    let stream = &statement.stream;
+fn write_text(sealed: &Sealed, output: &mut Output) -> Result<(), Failure> {
+    let (statement, stored) = (&sealed.statement, &sealed.stored);
+    let cloned = match stored.cloned_objects {
+        0 => String::new(),
+        cloned => format!(", {cloned} of them sharing blocks with their source"),
+    };
     output.line(format!(
-        "sealed {stream} sequence {}: {} objects, {} bytes, {} new",
+        "sealed {} sequence {}: {} objects, {} bytes, {} new{cloned}",
+        statement.stream,
         statement.sequence,
         statement.objects.count,
         statement.objects.bytes,
-        sealed.stored.new_objects
+        stored.new_objects
     ))?;
-    write_images(&statement.images, output)?;
-    output.note(&match arguments.from {
-        SealedKind::Ostree => format!(
-            "verify it with `treeseal ostree verify {} {} --stream {stream}`",
-            arguments.source.display(),
-            arguments.commit.as_deref().unwrap_or_default()
-        ),
-        SealedKind::Dir | SealedKind::Dump => format!(
-            "verify it with `treeseal verify {stream} --deep`, read it with `treeseal ls {stream}` and \
-             `treeseal extract {stream} DIR`; any static server that serves the store publishes it"
-        ),
-    });
-    Ok(())
+    write_images(&statement.images, output)
 }
 
 fn prepare(
@@ -140,6 +167,7 @@ fn prepare(
             "images": images_as_json(&statement.images),
             "objects": objects_as_json(&statement.objects),
             "new": new_as_json(&stored),
+            "cloned": cloned_as_json(&stored),
             "known": known_as_json(&stored),
             "unsigned": file,
         }))?;
@@ -196,6 +224,11 @@ fn new_as_json(stored: &SinkStats) -> Value {
     json!({ "objects": stored.new_objects, "bytes": stored.new_bytes })
 }
 
+/// What of that shares its blocks with the files that it comes from.
+fn cloned_as_json(stored: &SinkStats) -> Value {
+    json!({ "objects": stored.cloned_objects, "bytes": stored.cloned_bytes })
+}
+
 /// What was not read.
 fn known_as_json(stored: &SinkStats) -> Value {
     json!({ "objects": stored.known_objects, "bytes": stored.known_bytes })
@@ -209,6 +242,7 @@ fn as_json(sealed: &Sealed) -> Value {
         "images": images_as_json(&statement.images),
         "objects": objects_as_json(&statement.objects),
         "new": new_as_json(&sealed.stored),
+        "cloned": cloned_as_json(&sealed.stored),
         "known": known_as_json(&sealed.stored),
         "made": sealed.made.as_ref().map(|made| json!({
             "key": made.key.to_string(),

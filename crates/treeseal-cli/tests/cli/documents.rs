@@ -66,6 +66,7 @@ fn every_help_ends_with_an_example() {
         "ostree sign",
         "ostree embed",
         "ostree deploy-verify",
+        "ostree import",
         "ostree export",
         "ostree check-deployment",
     ] {

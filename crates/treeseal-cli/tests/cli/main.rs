@@ -26,6 +26,7 @@ mod mount;
 mod ostree;
 mod ostree_deploy;
 mod ostree_export;
+mod ostree_import;
 mod ostree_seal;
 mod progress;
 mod rotation;

@@ -139,7 +139,7 @@ fn a_commit_under_another_ref_than_its_own_is_refused() {
 }
 
 /// All objects of a kind.
-fn objects(machine: &Machine, extension: &str) -> Vec<PathBuf> {
+pub(crate) fn objects(machine: &Machine, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for prefix in fs::read_dir(machine.path("archive/objects")).unwrap() {
         for object in fs::read_dir(prefix.unwrap().path()).unwrap() {

@@ -2,7 +2,7 @@
 
 use core::cmp::Ordering;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Take};
 use std::path::PathBuf;
 
 use flate2::read::DeflateDecoder;
@@ -13,6 +13,7 @@ use treeseal_verity::{HashAlgorithm, Hasher};
 use super::object::{FileHeader, Inode};
 use super::repository::finish;
 use super::{Checksum, GvariantError, Mode, ObjectError, OstreeError, Repository};
+use crate::Progress;
 
 /// A file or symlink of a repository, whose content was not read yet. Nothing of it is verified until
 /// [`FileObject::read`] has succeeded.
@@ -27,7 +28,62 @@ pub(super) struct FileObject<'r> {
 struct Content<'c> {
     /// As the filesystem or the header says.
     size: u64,
-    bytes: Box<dyn Read + 'c>,
+    bytes: Bytes<'c>,
+}
+
+/// Where content is read from.
+enum Bytes<'c> {
+    /// A file that has this content and nothing else.
+    Plain(File),
+    Deflated(Box<dyn Read + 'c>),
+}
+
+impl Read for Bytes<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.read(buffer),
+            Self::Deflated(bytes) => bytes.read(buffer),
+        }
+    }
+}
+
+/// The content of a regular file of a commit, which may have changed since the commit was read.
+pub struct CommitContent<'p> {
+    /// One byte more than it should have, so that more is noticed.
+    bytes: Take<Bytes<'static>>,
+    progress: &'p Progress,
+}
+
+impl<'p> CommitContent<'p> {
+    pub(super) fn open(
+        repository: &Repository,
+        checksum: &Checksum,
+        size: u64,
+        progress: &'p Progress,
+    ) -> Result<Self, OstreeError> {
+        match repository.file(checksum)?.content {
+            Some(content) => {
+                Ok(Self { bytes: content.bytes.take(size.saturating_add(1)), progress })
+            }
+            None => Err(OstreeError::Changed { path: repository.file_path(checksum) }),
+        }
+    }
+
+    /// The file that has this content and nothing else, if there is one.
+    pub fn file(&self) -> Option<&File> {
+        match self.bytes.get_ref() {
+            Bytes::Plain(file) => Some(file),
+            Bytes::Deflated(_) => None,
+        }
+    }
+}
+
+impl Read for CommitContent<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.bytes.read(buffer)?;
+        self.progress.add_bytes(length as u64);
+        Ok(length)
+    }
 }
 
 /// A file in an archive that cannot be read, or understood.
@@ -68,7 +124,7 @@ fn open_archived<'c>(
     file.read_exact(&mut header)?;
     let (header, size) = FileHeader::parse_archived(&header)?;
     if header.target.is_none() {
-        let bytes = Box::new(DeflateDecoder::new(file));
+        let bytes = Bytes::Deflated(Box::new(DeflateDecoder::new(file)));
         return Ok((header, Some(Content { size, bytes })));
     }
     if size != 0 {
@@ -103,7 +159,7 @@ impl Repository {
     }
 
     /// Where a file of a commit lies, for messages.
-    fn file_path(&self, checksum: &Checksum) -> PathBuf {
+    pub(super) fn file_path(&self, checksum: &Checksum) -> PathBuf {
         self.object_path(checksum, self.file_extension())
     }
 
@@ -207,7 +263,7 @@ fn read_whole<'b>(content: Content<'_>, buffer: &'b mut [u8]) -> io::Result<&'b 
     }
 }
 
-fn read_some(bytes: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+fn read_some(bytes: &mut Bytes<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match bytes.read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -243,7 +299,7 @@ impl Opener<'_> {
         let xattrs =
             file_xattrs(&file, |_| true, &mut buffer).map_err(|error| self.file_error(error))?;
         let header = self.header(inode_of(&stat, xattrs), None)?;
-        Ok((header, Some(Content { size: stat.size, bytes: Box::new(file) })))
+        Ok((header, Some(Content { size: stat.size, bytes: Bytes::Plain(file) })))
     }
 
     fn bare_symlink(&self) -> Result<Opened, OstreeError> {
@@ -265,7 +321,7 @@ impl Opener<'_> {
         let [inode] = xattrs.as_slice() else { return Err(self.malformed(ObjectError::Xattrs)) };
         let inode = Inode::parse(&inode.value).map_err(|error| self.malformed(error))?;
         if inode.file_type() != Some(FileType::Symlink) {
-            let content = Content { size: stat.size, bytes: Box::new(file) };
+            let content = Content { size: stat.size, bytes: Bytes::Plain(file) };
             return Ok((self.header(inode, None)?, Some(content)));
         }
         let mut target =
@@ -284,7 +340,7 @@ impl Opener<'_> {
             return Ok((self.header(inode(S_IFLNK | 0o777), Some(target))?, None));
         };
         let mode = S_IFREG | u32::from(stat.mode & USER_ONLY_BITS);
-        let content = Content { size: stat.size, bytes: Box::new(file) };
+        let content = Content { size: stat.size, bytes: Bytes::Plain(file) };
         Ok((self.header(inode(mode), None)?, Some(content)))
     }
 

@@ -64,6 +64,12 @@ pub enum OstreeError {
         /// The checksum of what is there.
         found: Checksum,
     },
+    /// A file that has other content than when it was found right.
+    #[error("`{}` was changed meanwhile", path.display())]
+    Changed {
+        /// The object's file.
+        path: PathBuf,
+    },
     /// An object that cannot be understood.
     #[error("`{}` is malformed", path.display())]
     Object {

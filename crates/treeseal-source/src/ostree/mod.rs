@@ -18,7 +18,7 @@ mod sysroot;
 mod tree;
 
 pub use checksum::Checksum;
-pub use content::{ArchivedError, archived_checksum};
+pub use content::{ArchivedError, CommitContent, archived_checksum};
 pub use detached::DetachedMetadata;
 pub use error::{OstreeError, Unfit};
 pub use gvariant::GvariantError;
@@ -27,4 +27,4 @@ pub use new_tree::write_tree;
 pub use object::{Commit, ObjectError, ObjectKind, check_object};
 pub use repository::{Mode, Repository};
 pub use sysroot::{BootEntry, Composefs, Deployment, PrepareRoot, Sysroot, SysrootError};
-pub use tree::read_commit;
+pub use tree::{CommitFile, ReadCommit, read_commit};

@@ -7,7 +7,7 @@ use treeseal_tree::{
 };
 use treeseal_verity::{Batch, Digester, FileDigest, Params};
 
-use super::content::FileObject;
+use super::content::{CommitContent, FileObject};
 use super::object::{FileHeader, Inode, SubDirectory, Xattr};
 use super::{Checksum, Commit, OstreeError, Repository};
 use crate::parallel::by_all_cores;
@@ -24,20 +24,97 @@ const ROOT_DIRECTORIES: [&str; 5] = ["usr", "etc", "boot", "var", "sysroot"];
 /// Bytes of content that are read at once: a multiple of every block size.
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// Reads a commit, checks every object of it, and gives the tree that libostree makes an image of:
-/// every time is 0, every name a file of its own, and content lies where a repository of mode `bare` has
-/// it (`ab/cdef….file`), with its fs-verity digest.
-///
-/// Files are read by as many threads as this process may run at once.
+/// Reads a commit, checks every object of it, and gives [`ReadCommit::image_tree`].
 pub fn read_commit(
     repository: &Repository,
     commit: &Commit,
     progress: &Progress,
 ) -> Result<Tree, OstreeError> {
-    let listing = Listing::of(repository, commit)?;
-    progress.begin(Phase::Check);
-    let files = read_files(repository, &listing.objects, progress)?;
-    Assembly::new(&listing, &files).finish()
+    ReadCommit::of(repository, commit, progress)?.image_tree()
+}
+
+/// A commit of which every object was read, and was right.
+pub struct ReadCommit<'r> {
+    repository: &'r Repository,
+    listing: Listing,
+    /// In the order of the listing's objects.
+    files: Vec<ReadFile>,
+}
+
+/// A regular file of such a commit.
+pub struct CommitFile<'r> {
+    repository: &'r Repository,
+    checksum: &'r Checksum,
+    progress: &'r Progress,
+    /// The fs-verity digest that its content had.
+    pub digest: FileDigest,
+    /// Bytes of content.
+    pub size: u64,
+}
+
+impl CommitFile<'_> {
+    /// Opens the content.
+    pub fn open(&self) -> Result<CommitContent<'_>, OstreeError> {
+        CommitContent::open(self.repository, self.checksum, self.size, self.progress)
+    }
+}
+
+impl<'r> ReadCommit<'r> {
+    /// Reads a commit and checks every object of it. Files are read by as many threads as this process may
+    /// run at once.
+    pub fn of(
+        repository: &'r Repository,
+        commit: &Commit,
+        progress: &Progress,
+    ) -> Result<Self, OstreeError> {
+        let listing = Listing::of(repository, commit)?;
+        progress.begin(Phase::Check);
+        let files = read_files(repository, &listing.objects, progress)?;
+        Ok(Self { repository, listing, files })
+    }
+
+    /// The tree that libostree makes an image of: every time is 0, every name a file of its own, and
+    /// content lies where a repository of mode `bare` has it (`ab/cdef….file`), with its fs-verity digest.
+    pub fn image_tree(&self) -> Result<Tree, OstreeError> {
+        self.assemble(Purpose::Image)
+    }
+
+    /// The tree as the commit has it, without the directories that libostree adds, and with content at the
+    /// paths of its digests.
+    pub fn tree(&self) -> Result<Tree, OstreeError> {
+        self.assemble(Purpose::Store)
+    }
+
+    fn assemble(&self, purpose: Purpose) -> Result<Tree, OstreeError> {
+        Assembly::new(&self.listing, &self.files, purpose).finish()
+    }
+
+    /// Calls `put` for each distinct file with content, by as many threads as this process may run at once.
+    /// It gives the digest of what it has read, or found; another than the file had is an error.
+    pub fn each_file<E: From<OstreeError> + Send>(
+        &self,
+        progress: &Progress,
+        put: &(impl Fn(&CommitFile<'_>) -> Result<FileDigest, E> + Sync),
+    ) -> Result<(), E> {
+        progress.begin(Phase::Read);
+        by_all_cores(self.files.len(), |places| {
+            for place in places {
+                let ReadFile { header, size, digest } = &self.files[place];
+                if header.target.is_some() || *size == 0 {
+                    continue;
+                }
+                let (repository, checksum) = (self.repository, &self.listing.objects[place]);
+                let (size, digest) = (*size, *digest);
+                if put(&CommitFile { repository, checksum, progress, digest, size })? != digest {
+                    let path = repository.file_path(checksum);
+                    return Err(OstreeError::Changed { path }.into());
+                }
+                progress.add_file();
+            }
+            Ok(Vec::<()>::new())
+        })
+        .map(|_| ())
+    }
 }
 
 /// The place of the top directory in a listing.
@@ -254,8 +331,16 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What a tree is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Image,
+    Store,
+}
+
 /// The tree in the making.
 struct Assembly<'a> {
+    purpose: Purpose,
     listing: &'a Listing,
     files: &'a [ReadFile],
     builder: TreeBuilder,
@@ -264,9 +349,9 @@ struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    fn new(listing: &'a Listing, files: &'a [ReadFile]) -> Self {
+    fn new(listing: &'a Listing, files: &'a [ReadFile], purpose: Purpose) -> Self {
         let directories = Vec::with_capacity(listing.directories.len());
-        Self { listing, files, builder: TreeBuilder::new(), directories }
+        Self { purpose, listing, files, builder: TreeBuilder::new(), directories }
     }
 
     fn finish(mut self) -> Result<Tree, OstreeError> {
@@ -281,7 +366,9 @@ impl<'a> Assembly<'a> {
             added.map_err(|error| listing.tree_error(found.parent, &found.name, error))?;
         }
         let whole = |source| OstreeError::Tree { path: b"/".to_vec(), source };
-        self.add_root_directories().map_err(whole)?;
+        if self.purpose == Purpose::Image {
+            self.add_root_directories().map_err(whole)?;
+        }
         self.builder.finish().map_err(whole)
     }
 
@@ -296,13 +383,14 @@ impl<'a> Assembly<'a> {
     fn add_file(&mut self, found: &FoundFile) -> Result<(), TreeError> {
         let file = &self.files[found.object];
         let path = self.listing.objects[found.object].object_path("file");
-        let content = match &file.header.target {
-            Some(target) => NodeContent::Symlink(target.as_bytes()),
-            None => NodeContent::External {
-                size: file.size,
-                digest: Some(file.digest),
-                payload: Some(path.as_bytes()),
-            },
+        let (size, digest) = (file.size, file.digest);
+        let content = match (&file.header.target, self.purpose) {
+            (Some(target), _) => NodeContent::Symlink(target.as_bytes()),
+            (None, Purpose::Image) => {
+                let payload = Some(path.as_bytes());
+                NodeContent::External { size, digest: Some(digest), payload }
+            }
+            (None, Purpose::Store) => NodeContent::Object { size, digest },
         };
         let node = self.node(&file.header.inode, content)?;
         let parent = self.directories[found.parent];
