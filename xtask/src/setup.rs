@@ -72,6 +72,11 @@ pub(crate) fn ostree(workspace: &Workspace) -> Result<PathBuf> {
     Ok(peers.program("ostree"))
 }
 
+/// The real `ostree-prepare-root`, unpacked if it is not there, and the root with its libraries.
+pub(crate) fn ostree_prepare_root(workspace: &Workspace) -> Result<(PathBuf, PathBuf)> {
+    unpacked::prepare_root(&Peers::of(workspace))
+}
+
 /// A program that Cargo installs.
 pub(crate) struct CargoTool {
     pub(crate) package: &'static str,

@@ -13,9 +13,17 @@ const RUNS: u32 = 20;
 /// What a program takes on average, the kernel's work for it included. What it mounts is unmounted after
 /// each run.
 pub(crate) fn mean_time(command: &mut Command, mounted: &[&str]) -> Result<Duration> {
+    mean_time_between(command, || run("umount", mounted).map(drop))
+}
+
+/// The same, with something else to undo what a run did.
+pub(crate) fn mean_time_between(
+    command: &mut Command,
+    undo: impl Fn() -> Result<()>,
+) -> Result<Duration> {
     let mut once = || {
         let time = processor_time(command)?;
-        run("umount", mounted)?;
+        undo()?;
         anyhow::Ok(time)
     };
     once()?;

@@ -26,6 +26,7 @@ pub(crate) const STEPS: &[(&str, Job)] = &[
     ("boot-read-parts", boot::read_parts),
     ("boot-update", boot::update),
     ("boot-time", boot_time::boot_time),
+    ("boot-deployment-time", boot_time::deployment_time),
     ("mount-time", mount_time::mount_time),
 ];
 

@@ -27,6 +27,22 @@ pub(super) const OSTREE: Unpacked =
 /// Of trixie, the first suite that has it.
 const COSIGN: Unpacked = Unpacked { suite: "trixie", package: "cosign", programs: &["cosign"] };
 
+/// Unpacks what makes the root in an initramfs of OSTree, and gives the program and the root with its
+/// libraries. It is in a package of its own, which depends on much that it does without.
+pub(super) fn prepare_root(peers: &Peers) -> Result<(PathBuf, PathBuf)> {
+    OSTREE.unpack(peers)?;
+    let root = peers.dir().join("forky-ostree-boot");
+    if !root.exists() {
+        let archive = Archive::of(OSTREE.suite, &peers.dir().join("apt"))?;
+        let packages = archive.download(&["ostree-boot".to_owned()])?;
+        // So a half-made root is not taken for a whole one.
+        let unpacked = root.with_extension("new");
+        extract(&packages, &unpacked)?;
+        fs::rename(&unpacked, &root).with_context(|| format!("renaming to {}", root.display()))?;
+    }
+    Ok((root.join("usr/lib/ostree/ostree-prepare-root"), OSTREE.root(peers)))
+}
+
 pub(super) fn unpack_all(peers: &Peers) -> Result<()> {
     [COMPOSEFS, OSTREE, COSIGN].iter().try_for_each(|wanted| wanted.unpack(peers))
 }

@@ -4,17 +4,19 @@
 
 use super::disk::Disk;
 use super::host::{BOOT_TIME, Host};
-use super::machine::Machine;
+use super::machine::{Machine, MachineBuilder};
 use anyhow::Result;
 use sealed_disk::{RELEASES, SEALS, SealedDisk, change_byte, debugfs, replay_journal};
 use serde_json::json;
 use trial::{Settings, Trial};
 
 pub(super) use debian::debian_boots_to_a_shell;
-pub(super) use deployments::sealed_deployments_boot;
+pub(super) use deployment_attacks::attacks_on_deployments_are_stopped;
+pub(super) use deployments::{deployments_boot_quickly, sealed_deployments_boot};
 pub(super) use power_cuts::power_cuts_leave_the_old_tree_or_the_new_one;
 
 mod debian;
+mod deployment_attacks;
 mod deployments;
 mod power_cuts;
 mod sealed_disk;
@@ -169,10 +171,16 @@ fn stands_still(machine: &Machine, why: &str) -> Result<()> {
 pub(super) fn the_boot_program_is_quick(host: &Host) -> Result<()> {
     let disk = SealedDisk::with_releases(host)?;
     let trial = Trial::new(host, "boot-time", &disk)?;
-    let initramfs = trial.initramfs_of_tests(&Settings::of(&disk))?;
+    let initramfs = trial.initramfs_of_tests(&Settings::of(&disk), |_| Ok(()))?;
     let machine = trial.next(&initramfs, Disk::kept(trial.disk()), &["vm.step=boot-time"]);
+    show_times(host, machine, ["treeseal-boot", "mount.composefs"])
+}
+
+/// Shows what a machine says of the times of two programs, by a clock that counts instructions where the
+/// machine is emulated. It must say that they are quick enough.
+fn show_times(host: &Host, machine: MachineBuilder, programs: [&str; 2]) -> Result<()> {
     let machine = machine.counting_instructions().start()?;
-    for program in ["treeseal-boot", "mount.composefs"] {
+    for program in programs {
         let line = machine.wait_for(&format!("said {program}: "), BOOT_TIME)?;
         println!("vm {}: {line}", host.series());
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// A scenario by its name.
 pub(super) type Scenario = (&'static str, fn(&Host) -> Result<()>);
 
-pub(super) const SCENARIOS: [Scenario; 15] = [
+pub(super) const SCENARIOS: [Scenario; 17] = [
     ("synced-file-outlives-power-cut", synced_file_outlives_power_cut),
     ("unflushed-write-is-lost", unflushed_write_is_lost),
     ("mounting-is-quick", mounting_is_quick),
@@ -27,6 +27,8 @@ pub(super) const SCENARIOS: [Scenario; 15] = [
     ("boot-refuses-changed-and-older-seals", boot::changed_and_older_seals_are_refused),
     ("boot-ends-where-something-is-missing", boot::what_is_missing_ends_the_boot),
     ("boot-ostree-deployments", boot::sealed_deployments_boot),
+    ("boot-ostree-stops-attacks", boot::attacks_on_deployments_are_stopped),
+    ("boot-ostree-is-quick", boot::deployments_boot_quickly),
     ("boot-program-is-quick", boot::the_boot_program_is_quick),
     ("boot-outlives-power-cuts", boot::power_cuts_leave_the_old_tree_or_the_new_one),
 ];

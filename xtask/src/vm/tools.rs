@@ -108,13 +108,17 @@ impl Tools {
     fn libraries(&self) -> Result<BTreeSet<PathBuf>> {
         let mut found = BTreeSet::new();
         for program in PROGRAMS {
-            let listed = output(loader(&self.root)?.arg("--list").arg(self.root.join(program)))?;
-            let paths =
-                listed.lines().filter_map(|line| line.split_once(" => ")?.1.split(" (").next());
-            found.extend(paths.map(PathBuf::from).filter(|path| path.starts_with(&self.root)));
+            found.extend(libraries_of(&self.root.join(program), &self.root)?);
         }
         Ok(found)
     }
+}
+
+/// The libraries in `root` of a program, as the loader there finds them.
+pub(super) fn libraries_of(program: &Path, root: &Path) -> Result<Vec<PathBuf>> {
+    let listed = output(loader(root)?.arg("--list").arg(program))?;
+    let paths = listed.lines().filter_map(|line| line.split_once(" => ")?.1.split(" (").next());
+    Ok(paths.map(PathBuf::from).filter(|path| path.starts_with(root)).collect())
 }
 
 fn packages() -> String {

@@ -83,10 +83,16 @@ impl<'a> Trial<'a> {
         Ok(archive)
     }
 
-    /// That of the tests, with the boot program among the programs.
-    pub(super) fn initramfs_of_tests(&self, settings: &Settings) -> Result<PathBuf> {
+    /// That of the tests, with the boot program among the programs, and with what `add` adds.
+    pub(super) fn initramfs_of_tests(
+        &self,
+        settings: &Settings,
+        add: impl FnOnce(&Contents) -> Result<()>,
+    ) -> Result<PathBuf> {
         let (own, whole) = (self.archive("own"), self.archive("boot"));
-        self.contents("usr/bin/treeseal-boot", settings, &[])?.pack(&own)?;
+        let contents = self.contents("usr/bin/treeseal-boot", settings, &[])?;
+        add(&contents)?;
+        contents.pack(&own)?;
         concatenate(&[self.host.initramfs(), &own], &whole)?;
         Ok(whole)
     }
