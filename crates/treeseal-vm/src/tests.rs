@@ -25,6 +25,7 @@ pub(crate) const TESTS: &[(&str, Job)] = &[
     ("no-proc-is-said", mounted::no_proc_is_said),
     ("objects-and-images-have-verity", store::objects_and_images_have_verity),
     ("object-directories-have-verity", store::object_directories_have_verity),
+    ("imported-commits-share-blocks", store::imported_commits_share_blocks),
     ("damaged-objects-are-found-and-healed", store::damaged_objects_are_found_and_healed),
     ("a-copied-store-is-enforced-again", store::a_copied_store_is_enforced_again),
     ("stores-without-verity-say-why", store::stores_without_verity_say_why),

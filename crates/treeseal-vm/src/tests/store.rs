@@ -73,6 +73,27 @@ pub(super) fn objects_and_images_have_verity(guest: &Guest) -> Result<()> {
     Ok(())
 }
 
+/// The long file of a commit is shared with its repository where the filesystem can do that, and the store's
+/// objects have fs-verity all the same.
+pub(super) fn imported_commits_share_blocks(guest: &Guest) -> Result<()> {
+    let long = 1_500_000;
+    ensure!(SIZES.contains(&long), "the tree has no file of {long} bytes");
+    for (filesystem, objects) in [(guest.btrfs()?, 1), (guest.ext4(4096, Verity::On)?, 0)] {
+        let place = Place::new(&filesystem)?;
+        place.seal()?;
+        place.does(0, &format!("ostree export {STREAM} repo --branch main --mode bare"))?;
+        fs::remove_dir_all(place.store()).context("removing the store")?;
+        let words = "ostree import repo main --stream test/imported --json";
+        let cloned = format!("\"cloned\":{{\"bytes\":{},\"objects\":{objects}}}", objects * long);
+        place.says(0, words, &cloned)?;
+        place.does(0, "verify test/imported --deep")?;
+        let measured = digest("measure", &place.object(long)?)?;
+        let expected = digest("digest", &place.source(long))?;
+        ensure!(measured == expected, "the object of the long file measures {measured}");
+    }
+    Ok(())
+}
+
 /// Objects that `image build` stores are enforced as those of `mkcomposefs` are.
 pub(super) fn object_directories_have_verity(guest: &Guest) -> Result<()> {
     let filesystem = guest.ext4(4096, Verity::On)?;
