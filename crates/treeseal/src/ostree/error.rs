@@ -6,7 +6,7 @@ use treeseal_tree::display_path;
 use treeseal_trust::{KeyAlgorithm, KeyId, Stream, Timestamp};
 use treeseal_verity::FileDigest;
 
-use super::{RefusedSeal, SeenError, Unsealed};
+use super::{RefusedSeal, SealProblem, SeenError, Unsealed};
 use crate::{Answer, Error};
 
 /// Why a commit is not verified.
@@ -244,7 +244,7 @@ impl CommitError {
                  status` lists, counted from 0"
                     .to_owned()
             }
-            Self::NotSealed { stream, .. } => format!(
+            Self::NotSealed { stream, refused, .. } if refused.iter().all(is_of_another) => format!(
                 "`treeseal seal --from ostree REPO REF --stream {stream} --embed` seals it, where it is made"
             ),
             Self::KeyKind { .. } => {
@@ -277,6 +277,11 @@ impl CommitError {
             _ => return None,
         })
     }
+}
+
+/// Whether a seal is in order and not that of the commit: then the commit has none.
+const fn is_of_another(seal: &RefusedSeal) -> bool {
+    matches!(seal.problem, SealProblem::OtherImage { .. })
 }
 
 fn list(names: &[String]) -> String {
