@@ -7,6 +7,7 @@ use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 pub(crate) mod archive;
 mod debian;
@@ -65,8 +66,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Peers> {
     Ok(peers)
 }
 
+/// The machines of all kernels want the same, and one of them unpacks it.
+static UNPACKING: Mutex<()> = Mutex::new(());
+
 /// The real `ostree`, unpacked if it is not there.
 pub(crate) fn ostree(workspace: &Workspace) -> Result<PathBuf> {
+    let _one = UNPACKING.lock().unwrap_or_else(PoisonError::into_inner);
     let peers = Peers::of(workspace);
     unpacked::OSTREE.unpack(&peers)?;
     Ok(peers.program("ostree"))
@@ -74,6 +79,7 @@ pub(crate) fn ostree(workspace: &Workspace) -> Result<PathBuf> {
 
 /// The real `ostree-prepare-root`, unpacked if it is not there, and the root with its libraries.
 pub(crate) fn ostree_prepare_root(workspace: &Workspace) -> Result<(PathBuf, PathBuf)> {
+    let _one = UNPACKING.lock().unwrap_or_else(PoisonError::into_inner);
     unpacked::prepare_root(&Peers::of(workspace))
 }
 

@@ -61,7 +61,8 @@ impl Place {
         );
         let options = std::ffi::CString::new(options)
             .map_err(|error| Failure::io("mount", &self.path)(error.into()))?;
-        let target = by_descriptor(&self.open()?);
+        let place = self.open()?;
+        let target = by_descriptor(&place);
         mount("overlay", target, "overlay", MountFlags::empty(), options.as_c_str())
             .map_err(Failure::os("mount an overlay at", &self.path))
     }

@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
 use treeseal::erofs::{FormatVersion, ImageWriter, VersionChoice};
 use treeseal::source::Progress;
 use treeseal::source::ostree::{Checksum, Commit, Repository, read_commit};
@@ -12,6 +13,7 @@ use treeseal::tree::Tree;
 use treeseal::verity::Params;
 use treeseal_testkit::{peer, program};
 
+use crate::ostree_seal::does;
 use crate::support::{
     Machine, Run, assert_unchanged, overwrite, require_root, rsync_differences, snapshot,
 };
@@ -213,4 +215,9 @@ fn a_large_part_of_usr_is_a_commit() {
         exported["image"],
         Checksum::from_bytes(commit.composefs_digest.unwrap()).to_string()
     );
+
+    let seal = format!("seal --from ostree repo {BRANCH} --stream {stream} --embed --json");
+    let sealed: Value = serde_json::from_str(&does(&machine, &seal).ok().text()).unwrap();
+    assert_eq!(sealed["images"][0]["fsverity"][0], exported["image"]);
+    does(&machine, &format!("ostree verify repo {BRANCH} --stream {stream}")).ok();
 }
