@@ -96,7 +96,7 @@ fn what_only_an_image_reader_sees_is_libostrees_own_image() {
     let (theirs, _) = read(&machine.path("repo"), "again");
     assert_eq!((ours.root_tree, ours.root_meta), (theirs.root_tree, theirs.root_meta));
     assert_eq!(ours.composefs_digest, theirs.composefs_digest);
-    assert_eq!(exported["parent"], serde_json::Value::Null);
+    assert_eq!(exported["parent"], Value::Null);
 }
 
 #[test]
