@@ -19,6 +19,7 @@ pub use check_deployment::{
     CheckedDeployment, Contradiction, DeployedImage, DeployedObjects, DeploymentRequest, Gap,
     Protection, Signature, check_deployment,
 };
+pub(crate) use deploy::open_image;
 pub use deploy::{
     DeployRequest, ImageCheck, SealedEntry, Unsealed, VerifiedDeployment, verify_deployment,
 };

@@ -167,6 +167,11 @@ impl Sysroot {
         self.path.join(deployment.path()).join(IMAGE)
     }
 
+    /// Where the objects lie that the images of deployments name, for messages.
+    pub fn objects_path(&self) -> PathBuf {
+        self.path.join(REPOSITORY).join("objects")
+    }
+
     /// Opens the directory with the objects that the images of deployments name.
     pub fn open_objects(&self) -> Result<Directory, SysrootError> {
         self.open_below(&format!("{REPOSITORY}/objects"))

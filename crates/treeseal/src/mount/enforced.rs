@@ -57,7 +57,7 @@ pub(crate) fn enforce_deployment(
 ) -> Result<EnforcedMount, Error> {
     image.require_stated(statement)?;
     let objects = sysroot.open_objects()?;
-    require_checkable(&objects, &sysroot.path().join("ostree/repo/objects"))?;
+    require_checkable(&objects, &sysroot.objects_path())?;
     mount_image(image, objects.as_fd(), statement, options)
 }
 

@@ -10,7 +10,7 @@ use treeseal_verity::FileDigest;
 
 use crate::Error;
 use crate::fsverity::measure_if_enabled;
-use crate::ostree::CommitError;
+use crate::ostree::open_image;
 use crate::sealed::{objects_of, read_tree};
 use crate::stated_image::{Found, first_image};
 
@@ -48,9 +48,7 @@ impl HeldImage {
     /// Opens the image of a deployment, once. Whether somebody has sealed what the kernel checks it by is
     /// still to be asked.
     pub(crate) fn of_deployment(sysroot: &Sysroot, deployment: &Deployment) -> Result<Self, Error> {
-        let path = sysroot.image_path(deployment);
-        let opened = sysroot.open_image(deployment)?;
-        let file = opened.ok_or_else(|| CommitError::NotDeployed { path: path.clone() })?;
+        let (file, path) = open_image(sysroot, deployment)?;
         let digest = measure_verity(&file).map_err(Error::unenforced(&path))?;
         Ok(Self { file, path, digest, hold: Hold::Verity })
     }

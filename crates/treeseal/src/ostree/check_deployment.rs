@@ -395,7 +395,7 @@ const MAX_IMAGE: usize = 8 << 30;
 
 fn check_objects(sysroot: &Sysroot, tree: &Tree) -> Result<DeployedObjects, Error> {
     let directory = sysroot.open_objects()?;
-    let objects = sysroot.path().join("ostree/repo/objects");
+    let objects = sysroot.objects_path();
     let mut checked = DeployedObjects::default();
     for (payload, digest) in external_files(tree) {
         let path = objects.join(&payload);

@@ -196,13 +196,23 @@ impl Judge<'_> {
     }
 
     fn image_digest(&self, deployment: &Deployment) -> Result<FileDigest, Error> {
-        let path = self.sysroot.image_path(deployment);
-        let opened = self.sysroot.open_image(deployment)?;
-        let file = opened.ok_or_else(|| CommitError::NotDeployed { path: path.clone() })?;
+        let (file, path) = open_image(&self.sysroot, deployment)?;
         match self.request.check {
             ImageCheck::Kernel => measure_verity(&file).map_err(Error::verity("measure", &path)),
             ImageCheck::Scan => digest_of(file).map_err(|source| Error::io("read", &path, source)),
         }
+    }
+}
+
+/// Opens the image of a deployment, which must have one, and gives its path for messages.
+pub(crate) fn open_image(
+    sysroot: &Sysroot,
+    deployment: &Deployment,
+) -> Result<(File, PathBuf), Error> {
+    let path = sysroot.image_path(deployment);
+    match sysroot.open_image(deployment)? {
+        Some(file) => Ok((file, path)),
+        None => Err(CommitError::NotDeployed { path }.into()),
     }
 }
 
